@@ -1,0 +1,218 @@
+//! How well a run went: definitions, and folds over records that compute them.
+//!
+//! Every figure is a fold over [`crate::record`]s, live or from a saved log. Definitions are in the
+//! fields' docs, and [`DEFINITIONS`] holds the same as text for the page's tooltips.
+
+use serde::Serialize;
+
+/// What became of the pods of a run. `total` is the sum of the other six.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Pods that arrived.
+    pub total: u64,
+    /// Pods that ran to their end.
+    pub finished: u64,
+    /// Pods still running when the run ended.
+    pub running: u64,
+    /// Pods still waiting when the run ended.
+    pub waiting: u64,
+    /// Pods that gave up after the cap on waiting.
+    pub gave_up: u64,
+    /// Pods turned away by the limit on the queue's length.
+    pub turned_away: u64,
+    /// Pods that fit no node even when the cluster is empty.
+    pub never_fit: u64,
+}
+
+/// Summary of a sample. All zeros when `count` is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Sample {
+    /// Number of observations.
+    pub count: u64,
+    /// Mean.
+    pub mean: f64,
+    /// Median.
+    pub p50: f64,
+    /// 90th percentile (nearest rank, as all quantiles here).
+    pub p90: f64,
+    /// 95th percentile.
+    pub p95: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// Largest.
+    pub max: f64,
+}
+
+/// Waiting and slowdown of one group of pods (all, a class, a namespace).
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Group {
+    /// `all`, or the class's or namespace's name.
+    pub name: String,
+    /// What became of them.
+    pub counts: Counts,
+    /// Seconds from arrival to binding, over the pods that were bound.
+    pub wait_s: Sample,
+    /// (wait + run) ÷ run time alone on a full GPU, over the pods that finished.
+    pub slowdown: Sample,
+}
+
+/// Mean and peak of a level over the measured window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Level {
+    /// Time average.
+    pub mean: f64,
+    /// Highest value held for any length of time.
+    pub peak: f64,
+    /// What there is of it; 0 where there is no limit.
+    pub capacity: f64,
+}
+
+/// A reason for which pods were refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// The message, as kube-scheduler words it.
+    pub message: String,
+    /// How many pods had it as their first refusal.
+    pub pods: u64,
+    /// Names of the first few of them.
+    pub examples: Vec<String>,
+    /// Whether these pods can never be placed on this cluster.
+    pub for_ever: bool,
+}
+
+/// Everything in numbers about one run (one variant under one seed).
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Summary {
+    /// Start of the measured window, seconds of simulated time.
+    pub from_s: f64,
+    /// Its end: the last departure unless the scenario says otherwise.
+    pub to_s: f64,
+    /// Pods of all, then of each class.
+    pub classes: Vec<Group>,
+    /// Pods of each namespace, where there are several.
+    pub namespaces: Vec<Group>,
+    /// GPUs held by pods, in whole-GPU equivalents: a fraction counts its thousandths, a MIG slice
+    /// its compute slices ÷ those of the GPU, an MPS slice its memory share, a replica 1 ÷ replicas.
+    pub gpus: Level,
+    /// GPUs with at least one pod.
+    pub gpus_touched: Level,
+    /// CPUs requested by running pods.
+    pub cpus: Level,
+    /// GiB requested by running pods.
+    pub memory_gib: Level,
+    /// Pods waiting.
+    pub queue: Level,
+    /// Pods running.
+    pub running: Level,
+    /// GPU-hours of work done, as if each pod had had full GPUs of its own.
+    pub useful_gpu_hours: f64,
+    /// Scheduling attempts and how many of them found a node.
+    pub attempts: u64,
+    /// Pods bound.
+    pub bound: u64,
+    /// Why pods were refused, most frequent first.
+    pub refusals: Vec<Refusal>,
+    /// Price of the cluster over the window, where the scenario gives prices.
+    pub cost: Option<f64>,
+}
+
+/// Time averages over equal steps of the run, for charts and `timeline.csv`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Timeline {
+    /// Length of a step in seconds.
+    pub step_s: f64,
+    /// Start of the first step in seconds.
+    pub start_s: f64,
+    /// GPU equivalents allocated: mean in each step.
+    pub gpus: Vec<f64>,
+    /// CPUs allocated: mean in each step.
+    pub cpus: Vec<f64>,
+    /// Pods running: mean in each step.
+    pub running: Vec<f64>,
+    /// Pods waiting: mean in each step.
+    pub queue: Vec<f64>,
+    /// Pods waiting: most in each step.
+    pub queue_max: Vec<f64>,
+}
+
+/// Who held which part of which GPU when, for the first GPUs of a cluster.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SliceChart {
+    /// One row per GPU shown.
+    pub gpus: Vec<SliceRow>,
+    /// GPUs of the cluster that are not shown.
+    pub hidden: usize,
+}
+
+/// One GPU's row of a [`SliceChart`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SliceRow {
+    /// Node and GPU number, `node-3/gpu-0`.
+    pub name: String,
+    /// Lanes from bottom to top: label (`3g.20gb@4`, `replica 2`, `whole`) and share of the GPU's height.
+    pub lanes: Vec<(String, f64)>,
+    /// Occupations.
+    pub held: Vec<Held>,
+}
+
+/// A pod on a lane for a while.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    /// Bottom of the bar as a share of the GPU's height, 0..1.
+    pub low: f64,
+    /// Top of the bar.
+    pub high: f64,
+    /// Seconds.
+    pub from_s: f64,
+    /// Seconds.
+    pub to_s: f64,
+    /// Class of the pod: an index into the workload's classes.
+    pub class: usize,
+    /// Name of the pod.
+    pub pod: String,
+}
+
+/// Share of bound pods whose wait is at most so long: points of the distribution, ascending.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WaitCurve {
+    /// (seconds, share of all bound pods that waited no longer), at most a few hundred points.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// What one variant gave, ready for a page.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VariantResult {
+    /// The variant's name.
+    pub name: String,
+    /// One line on what it is: nodes, GPUs, mode, layout, translation.
+    pub what: String,
+    /// The figures.
+    pub summary: Summary,
+    /// Levels over time.
+    pub timeline: Timeline,
+    /// Distribution of waits.
+    pub waits: WaitCurve,
+    /// GPU slices over time.
+    pub slices: SliceChart,
+    /// Sentences that a reader of the figures must know: assumptions, counts of dropped rows.
+    pub notes: Vec<String>,
+}
+
+/// Term and definition of each figure that a page shows.
+pub const DEFINITIONS: &[(&str, &str)] = &[
+    (
+        "GPUs allocated",
+        "Time average of the GPUs held by pods, in whole-GPU equivalents: Σ held share × time ÷ window. A MIG slice counts its compute slices ÷ those of the GPU, an MPS slice its memory share, a time-slicing replica 1 ÷ replicas, a fraction its thousandths.",
+    ),
+    ("wait", "Time from a pod's arrival to its binding, over the pods that were bound."),
+    ("p95 wait", "The wait that 95 % of the bound pods did not exceed (nearest rank)."),
+    ("slowdown", "(Wait + run time) ÷ run time alone on a full GPU, over the pods that finished."),
+    ("queue", "Number of pods that have arrived and neither run, nor left."),
+    ("never fit", "Pods that fit no node of this cluster even when it is empty."),
+    ("gave up", "Pods that left because the cap on waiting passed."),
+    ("turned away", "Pods that left at once because the queue was full."),
+    (
+        "useful GPU-hours",
+        "GPU-hours of work done by pods as if each had had the full GPUs it asked for (fraction × run time alone).",
+    ),
+];
