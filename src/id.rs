@@ -43,6 +43,6 @@ ids! {
     ClassId,
     /// A Kubernetes namespace (tenant).
     NamespaceId,
-    /// A distinct set of allowed GPU models of pods.
-    ModelSetId,
+    /// A MIG profile name of a run.
+    SliceId,
 }

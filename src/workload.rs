@@ -5,6 +5,8 @@
 //! ([`request::Rule`]). Pods with equal demands share one entry, so translating a million pods
 //! translates a few hundred demands.
 
+pub mod request;
+
 use crate::id::{ClassId, DemandId, NamespaceId, PodId};
 use crate::units::{Mib, MilliCpu, Span, Time};
 use rustc_hash::FxHashMap;

@@ -1,0 +1,2 @@
+//! Who holds what.
+pub mod spec;

@@ -1,0 +1,123 @@
+//! What a scenario can say about its nodes. Plain values, every default filled in; field and
+//! variant names are a scenario's keys.
+
+use crate::units::{Mib, MilliCpu};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The cluster of a scenario.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ClusterSpec {
+    /// Groups of equal nodes, in the order of the cluster.
+    pub nodes: Vec<NodeGroup>,
+    /// Files of nodes, after the groups.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub node_lists: Vec<NodeList>,
+}
+
+/// `count` equal nodes, named `<name>-0`, `<name>-1`, …
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NodeGroup {
+    /// Group name.
+    pub name: String,
+    /// Number of nodes.
+    pub count: u32,
+    /// Allocatable CPU of each.
+    pub cpu: MilliCpu,
+    /// Allocatable memory of each.
+    pub memory: Mib,
+    /// Pods that a node may hold; kubelet's default is 110.
+    pub pods: u32,
+    /// GPUs of each node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<Gpus>,
+    /// How its GPUs are shared.
+    pub mode: Mode,
+    /// Labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Taints, `key=value:effect` or `key:effect`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub taints: Vec<Taint>,
+    /// Price of one node for an hour, in whatever currency the scenario uses throughout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_per_hour: Option<f64>,
+}
+
+/// GPUs of a node.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Gpus {
+    /// Catalogue id, NVML name or product label; for modes `whole` and `fraction` and replicas any
+    /// text is accepted with a warning, since traces hide their models.
+    pub model: String,
+    /// Number of GPUs.
+    pub count: u16,
+}
+
+/// A node's taint.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Taint {
+    /// Key.
+    pub key: String,
+    /// Value, may be empty.
+    pub value: String,
+    /// `NoSchedule`, `NoExecute` or `PreferNoSchedule`.
+    pub effect: String,
+}
+
+impl Serialize for Taint {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self.value.as_str() {
+            "" => s.collect_str(&format_args!("{}:{}", self.key, self.effect)),
+            value => s.collect_str(&format_args!("{}={value}:{}", self.key, self.effect)),
+        }
+    }
+}
+
+/// How a node's GPUs are shared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Each GPU goes to one pod.
+    #[default]
+    Whole,
+    /// Each GPU is cut into these profiles for the whole run.
+    Mig(Vec<String>),
+    /// MPS.
+    Mps(Mps),
+    /// Each GPU is advertised this many times, without isolation.
+    TimeSlicing {
+        /// Replicas of each GPU, 2 or more (1 is `whole`).
+        replicas: u16,
+    },
+    /// Thousandths of a GPU.
+    Fraction,
+}
+
+/// How MPS divides a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mps {
+    /// Memory slices of any whole number of GB, as nos makes them; the GPU's memory is the limit,
+    /// and `clients` (48 by default: CUDA up to 13.0).
+    Memory {
+        /// Most pods on one GPU.
+        clients: u16,
+    },
+    /// So many equal replicas, as the NVIDIA device plugin makes them.
+    Replicas(u16),
+}
+
+/// A file of nodes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NodeList {
+    /// Path, relative to the scenario.
+    pub file: String,
+    /// How its GPUs are shared.
+    pub mode: Mode,
+    /// Replaces GPU models: a product for each model name of the file.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub models: BTreeMap<String, String>,
+    /// Pods that a node may hold.
+    pub pods: u32,
+}

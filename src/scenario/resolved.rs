@@ -1,0 +1,77 @@
+//! A scenario with every default filled in and every name checked: what a run works from, and what
+//! `scenario.resolved.yaml` holds.
+
+use crate::cluster::spec::ClusterSpec;
+use crate::sched::spec::SchedulerSpec;
+use crate::trace::spec::{Changes, Generate, Source};
+use crate::units::Span;
+use crate::workload::request::Translation;
+use serde::Serialize;
+
+/// A scenario file: its variants, each complete.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScenarioFile {
+    /// Name.
+    pub name: String,
+    /// What question it answers.
+    pub description: String,
+    /// Variants in order; a file without any has one, named after the scenario.
+    pub variants: Vec<Scenario>,
+}
+
+/// One variant.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Scenario {
+    /// Name of the variant.
+    pub name: String,
+    /// Seed of every random stream.
+    pub seed: u64,
+    /// What arrives.
+    pub workload: WorkloadSpec,
+    /// What there is.
+    pub cluster: ClusterSpec,
+    /// Who decides.
+    pub scheduler: SchedulerSpec,
+    /// What is measured and shown.
+    pub report: ReportSpec,
+}
+
+/// What arrives.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct WorkloadSpec {
+    /// Trace files, merged by arrival.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub traces: Vec<Source>,
+    /// Pods made by laws, instead of or beside traces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generate: Option<Generate>,
+    /// What is done to them.
+    pub changes: Changes,
+    /// From demand to request; `None` follows the cluster, when all its GPU nodes share one mode and model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub translation: Option<Translation>,
+    /// Pods give up after waiting so long; 0 makes a loss system; `None` waits for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<Span>,
+    /// Most pods waiting after a cycle; the latest are turned away; `None` has no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_limit: Option<u64>,
+}
+
+/// What is measured and shown.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ReportSpec {
+    /// Share of the pods, by arrival, that no figure counts: warm-up, 0 to below 1.
+    pub warm_up: f64,
+    /// Measured window of levels over time; `None` runs to the last departure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Span>,
+    /// GPUs in the chart of slices.
+    pub gpus_shown: u16,
+}
+
+impl Default for ReportSpec {
+    fn default() -> ReportSpec {
+        ReportSpec { warm_up: 0.0, until: None, gpus_shown: 12 }
+    }
+}

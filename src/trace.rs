@@ -1,0 +1,2 @@
+//! The recorded world: files of pods, generated pods, and what may be done to them.
+pub mod spec;
