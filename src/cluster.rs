@@ -1,2 +1,754 @@
-//! Who holds what.
+//! Who holds what: nodes, their GPUs, and every allocation on them.
+//!
+//! The one module that changes allocations. A node belongs to a [`NodeClass`] (everything about it
+//! that does not change), and its state is a few integers in arrays by [`NodeId`], so that a scan
+//! over nodes reads memory in order. What a GPU has left is one `u16`, whose meaning depends on the
+//! mode: see [`Share`]. Every change is logged, so that indexes over nodes can catch up lazily
+//! ([`Cluster::changes_since`]).
+
 pub mod spec;
+
+use crate::id::{GpuId, NodeId, SliceId};
+use crate::units::{Mib, MilliCpu};
+use crate::workload::Constraint;
+use crate::workload::request::{GpuRequest, Request, Unit};
+use std::collections::BTreeMap;
+
+/// Most GPUs that one node can have: a grant is a bit mask.
+pub const GPUS_PER_NODE_MAX: usize = 64;
+
+/// Parts of one GPU in which allocation is counted: a multiple of 1..=16 and of 1,000, so that
+/// replicas, compute slices and thousandths are all exact. MPS memory shares are rounded to it.
+pub const GPU_PARTS: u64 = 18_018_000;
+
+/// How the GPUs of a node are handed out, and what a GPU's `free` counter means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// Whole GPUs; free is 0 or 1.
+    Whole,
+    /// Thousandths; free is 0..=1000.
+    Milli,
+    /// MPS memory; free is in GB.
+    Memory {
+        /// GB of one GPU.
+        gb: u16,
+        /// Most pods on one GPU.
+        clients: u16,
+    },
+    /// Equal replicas; free counts them.
+    Replicas {
+        /// Replicas of one GPU.
+        replicas: u16,
+        /// Whether MPS or time-slicing stands behind them.
+        mps: bool,
+    },
+    /// A static MIG layout; free is a bit mask over these slices.
+    Slices {
+        /// The slices of every GPU, at most 16.
+        slices: Vec<Slice>,
+        /// Compute slices of the whole GPU.
+        compute: u8,
+    },
+}
+
+/// A MIG slice of a static layout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// Its profile.
+    pub profile: SliceId,
+    /// Profile name and start, for people: `3g.20gb@4`.
+    pub label: String,
+    /// First memory slice.
+    pub start: u8,
+    /// Memory slices taken.
+    pub size: u8,
+    /// Compute slices.
+    pub compute: u8,
+}
+
+/// What equal nodes have in common.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeClass {
+    /// Allocatable CPU.
+    pub cpu: MilliCpu,
+    /// Allocatable memory.
+    pub memory: Mib,
+    /// Most pods.
+    pub pods: u32,
+    /// GPUs.
+    pub gpus: u16,
+    /// GPU model: its catalogue id where it is known there, else as the trace names it; empty
+    /// without GPUs.
+    pub model: String,
+    /// Memory slices of one GPU, for pictures; 0 where unknown.
+    pub memory_slices: u8,
+    /// How its GPUs are handed out.
+    pub share: Share,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Taints.
+    pub taints: Vec<spec::Taint>,
+    /// Price of a node for an hour.
+    pub price_per_hour: Option<f64>,
+}
+
+/// What a request takes from each of its GPUs on nodes of one class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// No GPU.
+    None,
+    /// So many units of the `free` counter on each of `count` GPUs.
+    Units {
+        /// Units on each GPU.
+        each: u16,
+        /// GPUs.
+        count: u16,
+    },
+    /// `count` free slices among those of the mask.
+    Slices {
+        /// Slices of the wanted profile.
+        mask: u16,
+        /// Slices wanted.
+        count: u16,
+    },
+    /// The class does not hand out such units.
+    Never,
+}
+
+/// Which parts of which GPUs a pod holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Grant {
+    /// None.
+    #[default]
+    None,
+    /// Its units on each GPU of the mask (bit i is the node's GPU i).
+    Gpus(u64),
+    /// One slice.
+    Slice {
+        /// GPU of the node.
+        gpu: u8,
+        /// Index into the class's slices.
+        slice: u8,
+    },
+    /// Several slices, as (GPU, slice).
+    Slices(Box<[(u8, u8)]>),
+}
+
+impl Grant {
+    /// The GPUs of the node that this grant touches, each once, ascending.
+    pub fn gpus(&self) -> impl Iterator<Item = u8> + use<> {
+        let mask = match self {
+            Grant::None => 0,
+            Grant::Gpus(mask) => *mask,
+            Grant::Slice { gpu, .. } => 1 << gpu,
+            Grant::Slices(slices) => slices.iter().fold(0, |mask, (gpu, _)| mask | 1 << gpu),
+        };
+        bits(mask)
+    }
+}
+
+/// Positions of the set bits, ascending.
+fn bits(mut mask: u64) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        let bit = (mask != 0).then(|| mask.trailing_zeros() as u8)?;
+        mask &= mask - 1;
+        Some(bit)
+    })
+}
+
+/// Where a pod goes: a decision, not yet carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The node.
+    pub node: NodeId,
+    /// The parts of its GPUs.
+    pub grant: Grant,
+}
+
+impl Placement {
+    /// Compute slices that the grant holds on `gpu`; 0 outside MIG.
+    #[must_use]
+    pub fn compute_slices(&self, share: &Share, gpu: u8) -> u8 {
+        let Share::Slices { slices, .. } = share else { return 0 };
+        match &self.grant {
+            Grant::Slice { gpu: at, slice } if *at == gpu => slices[usize::from(*slice)].compute,
+            Grant::Slices(held) => held
+                .iter()
+                .filter(|(at, _)| *at == gpu)
+                .map(|(_, slice)| slices[usize::from(*slice)].compute)
+                .sum(),
+            _ => 0,
+        }
+    }
+}
+
+/// The nodes and what is allocated on them.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    classes: Vec<NodeClass>,
+    names: Vec<String>,
+    class_of: Vec<u16>,
+    cpu_free: Vec<u64>,
+    memory_free: Vec<u64>,
+    pods_free: Vec<u32>,
+    /// First GPU of each node, with one entry more than nodes.
+    gpu_start: Vec<u32>,
+    gpu_free: Vec<u16>,
+    /// Pods on each GPU.
+    gpu_pods: Vec<u16>,
+    /// The last changes: a ring of `names.len()` nodes, and how many there were in all.
+    log: Vec<NodeId>,
+    logged: u64,
+}
+
+impl Cluster {
+    /// An empty cluster of `nodes`, each a name and an index into `classes`.
+    ///
+    /// # Panics
+    /// If a class is out of range or has more than [`GPUS_PER_NODE_MAX`] GPUs or 16 slices.
+    #[must_use]
+    pub fn new(classes: Vec<NodeClass>, nodes: Vec<(String, u16)>) -> Cluster {
+        for class in &classes {
+            assert!(usize::from(class.gpus) <= GPUS_PER_NODE_MAX, "a grant is a mask of 64 GPUs");
+            if let Share::Slices { slices, .. } = &class.share {
+                assert!(slices.len() <= 16, "free slices are a mask of 16");
+            }
+        }
+        let mut cluster = Cluster {
+            names: Vec::with_capacity(nodes.len()),
+            class_of: Vec::with_capacity(nodes.len()),
+            cpu_free: Vec::with_capacity(nodes.len()),
+            memory_free: Vec::with_capacity(nodes.len()),
+            pods_free: Vec::with_capacity(nodes.len()),
+            gpu_start: vec![0],
+            gpu_free: Vec::new(),
+            gpu_pods: Vec::new(),
+            log: vec![NodeId(0); nodes.len()],
+            logged: 0,
+            classes,
+        };
+        for (name, class) in nodes {
+            let spec = &cluster.classes[usize::from(class)];
+            cluster.names.push(name);
+            cluster.class_of.push(class);
+            cluster.cpu_free.push(spec.cpu.0);
+            cluster.memory_free.push(spec.memory.0);
+            cluster.pods_free.push(spec.pods);
+            let free = spec.full();
+            cluster.gpu_free.extend(std::iter::repeat_n(free, usize::from(spec.gpus)));
+            cluster.gpu_start.push(cluster.gpu_free.len() as u32);
+        }
+        cluster.gpu_pods = vec![0; cluster.gpu_free.len()];
+        cluster
+    }
+
+    /// Number of nodes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there is no node.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Number of GPUs.
+    #[must_use]
+    pub fn gpus(&self) -> usize {
+        self.gpu_free.len()
+    }
+
+    /// The classes of nodes.
+    #[must_use]
+    pub fn classes(&self) -> &[NodeClass] {
+        &self.classes
+    }
+
+    /// The index of a node's class.
+    #[must_use]
+    pub fn class_index(&self, node: NodeId) -> usize {
+        usize::from(self.class_of[node.index()])
+    }
+
+    /// A node's class.
+    #[must_use]
+    pub fn class(&self, node: NodeId) -> &NodeClass {
+        &self.classes[self.class_index(node)]
+    }
+
+    /// A node's name.
+    #[must_use]
+    pub fn name(&self, node: NodeId) -> &str {
+        &self.names[node.index()]
+    }
+
+    /// Free CPU of a node.
+    #[must_use]
+    pub fn cpu_free(&self, node: NodeId) -> MilliCpu {
+        MilliCpu(self.cpu_free[node.index()])
+    }
+
+    /// Free memory of a node.
+    #[must_use]
+    pub fn memory_free(&self, node: NodeId) -> Mib {
+        Mib(self.memory_free[node.index()])
+    }
+
+    /// Pods that a node can still take.
+    #[must_use]
+    pub fn pods_free(&self, node: NodeId) -> u32 {
+        self.pods_free[node.index()]
+    }
+
+    /// What each GPU of a node has left (see [`Share`]).
+    #[must_use]
+    pub fn gpu_free(&self, node: NodeId) -> &[u16] {
+        &self.gpu_free[self.gpu_range(node)]
+    }
+
+    /// Pods on each GPU of a node.
+    #[must_use]
+    pub fn gpu_pods(&self, node: NodeId) -> &[u16] {
+        &self.gpu_pods[self.gpu_range(node)]
+    }
+
+    /// The number, through all nodes, of a node's GPU.
+    #[must_use]
+    pub fn gpu_id(&self, node: NodeId, gpu: u8) -> GpuId {
+        GpuId(self.gpu_start[node.index()] + u32::from(gpu))
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.names.len()).map(NodeId::of)
+    }
+
+    fn gpu_range(&self, node: NodeId) -> std::ops::Range<usize> {
+        self.gpu_start[node.index()] as usize..self.gpu_start[node.index() + 1] as usize
+    }
+
+    /// How many changes there have been: a mark for [`Cluster::changes_since`].
+    #[must_use]
+    pub fn mark(&self) -> u64 {
+        self.logged
+    }
+
+    /// The nodes changed since `mark`, oldest first, possibly repeated; `None` when that is more
+    /// than there are nodes, and looking at all of them is cheaper.
+    #[must_use]
+    pub fn changes_since(&self, mark: u64) -> Option<impl Iterator<Item = NodeId> + '_> {
+        assert!(mark <= self.logged, "a mark of this cluster");
+        let nodes = self.log.len() as u64;
+        (self.logged - mark <= nodes)
+            .then(|| (mark..self.logged).map(move |i| self.log[(i % nodes) as usize]))
+    }
+
+    /// Which GPUs of `node` serve `need`, by `choice`; `None` when they do not.
+    ///
+    /// *O*(GPUs of the node).
+    #[must_use]
+    pub fn choose(&self, node: NodeId, need: Need, choice: spec::GpuChoice) -> Option<Grant> {
+        let free = self.gpu_free(node);
+        match need {
+            Need::None => Some(Grant::None),
+            Need::Never => None,
+            Need::Units { each, count } => {
+                let pods = self.gpu_pods(node);
+                let most = self.class(node).clients();
+                let able = |gpu: usize| each <= free[gpu] && pods[gpu] < most;
+                take_best(free.len(), usize::from(count), choice, able, |gpu| u32::from(free[gpu]))
+                    .map(Grant::Gpus)
+            }
+            Need::Slices { mask, count: 1 } => {
+                let able = |gpu: usize| free[gpu] & mask != 0;
+                let room = |gpu: usize| free[gpu].count_ones();
+                let gpu = take_best(free.len(), 1, choice, able, room)?.trailing_zeros() as u8;
+                let slice = (free[usize::from(gpu)] & mask).trailing_zeros() as u8;
+                Some(Grant::Slice { gpu, slice })
+            }
+            Need::Slices { mask, count } => {
+                let found = (0..free.len() as u8)
+                    .flat_map(|gpu| bits(u64::from(free[usize::from(gpu)] & mask)).map(move |s| (gpu, s)));
+                let slices: Box<[_]> = found.take(usize::from(count)).collect();
+                (slices.len() == usize::from(count)).then_some(Grant::Slices(slices))
+            }
+        }
+    }
+
+    /// Whether the GPUs of `node` can serve `need` now. *O*(GPUs of the node).
+    #[must_use]
+    pub fn gpus_serve(&self, node: NodeId, need: Need) -> bool {
+        match need {
+            Need::None => true,
+            Need::Never => false,
+            Need::Units { each, count } => {
+                let most = self.class(node).clients();
+                let free = self.gpu_free(node).iter().zip(self.gpu_pods(node));
+                usize::from(count) <= free.filter(|(free, pods)| each <= **free && **pods < most).count()
+            }
+            Need::Slices { mask, count } => {
+                let free: u32 = self.gpu_free(node).iter().map(|free| (free & mask).count_ones()).sum();
+                u32::from(count) <= free
+            }
+        }
+    }
+
+    /// Gives `request` what `placement` says.
+    ///
+    /// # Panics
+    /// If any of it is not free: whoever decided looked at another cluster.
+    pub fn bind(&mut self, request: &Request, placement: &Placement) {
+        let node = placement.node.index();
+        let need = self.class(placement.node).need(request.gpu);
+        self.cpu_free[node] = self.cpu_free[node].checked_sub(request.cpu.0).expect("bound CPU is free");
+        self.memory_free[node] =
+            self.memory_free[node].checked_sub(request.memory.0).expect("bound memory is free");
+        self.pods_free[node] = self.pods_free[node].checked_sub(1).expect("a bound pod has a pod slot");
+        assert!(grant_matches(need, &placement.grant), "a grant gives what was asked for");
+        let first = self.gpu_start[node] as usize;
+        let most = self.class(placement.node).clients();
+        for_each_part(need, &placement.grant, |gpu, take| {
+            let free = &mut self.gpu_free[first + gpu];
+            match take {
+                Take::Units(units) => *free = free.checked_sub(units).expect("bound GPU units are free"),
+                Take::Slice(bit) => {
+                    assert!(*free & bit != 0, "a bound slice is free");
+                    *free &= !bit;
+                }
+            }
+        });
+        for gpu in placement.grant.gpus() {
+            let pods = &mut self.gpu_pods[first + usize::from(gpu)];
+            *pods += 1;
+            assert!(*pods <= most, "a GPU holds no more pods than its mode allows");
+        }
+        self.changed(placement.node);
+    }
+
+    /// Takes back what [`Cluster::bind`] gave.
+    ///
+    /// # Panics
+    /// If it was not held.
+    pub fn release(&mut self, request: &Request, placement: &Placement) {
+        let node = placement.node.index();
+        let class = self.class(placement.node);
+        let (need, full) = (class.need(request.gpu), class.full());
+        let (cpu, memory, pods) = (class.cpu.0, class.memory.0, class.pods);
+        self.cpu_free[node] += request.cpu.0;
+        self.memory_free[node] += request.memory.0;
+        self.pods_free[node] += 1;
+        assert!(self.cpu_free[node] <= cpu, "released CPU was held");
+        assert!(self.memory_free[node] <= memory, "released memory was held");
+        assert!(self.pods_free[node] <= pods, "a released pod had a slot");
+        let first = self.gpu_start[node] as usize;
+        for_each_part(need, &placement.grant, |gpu, take| {
+            let free = &mut self.gpu_free[first + gpu];
+            match take {
+                Take::Units(units) => {
+                    *free += units;
+                    assert!(*free <= full, "released GPU units were held");
+                }
+                Take::Slice(bit) => {
+                    assert!(*free & bit == 0, "a released slice was held");
+                    *free |= bit;
+                }
+            }
+        });
+        for gpu in placement.grant.gpus() {
+            let pods = &mut self.gpu_pods[first + usize::from(gpu)];
+            *pods = pods.checked_sub(1).expect("a released GPU had a pod");
+        }
+        self.changed(placement.node);
+    }
+
+    fn changed(&mut self, node: NodeId) {
+        let nodes = self.log.len() as u64;
+        self.log[(self.logged % nodes) as usize] = node;
+        self.logged += 1;
+    }
+}
+
+impl NodeClass {
+    /// The `free` counter of an empty GPU.
+    #[must_use]
+    pub fn full(&self) -> u16 {
+        match &self.share {
+            Share::Whole => 1,
+            Share::Milli => 1_000,
+            Share::Memory { gb, .. } => *gb,
+            Share::Replicas { replicas, .. } => *replicas,
+            Share::Slices { slices, .. } => ((1_u32 << slices.len()) - 1) as u16,
+        }
+    }
+
+    /// Most pods on one GPU beyond what the units say.
+    fn clients(&self) -> u16 {
+        match self.share {
+            Share::Memory { clients, .. } => clients,
+            _ => u16::MAX,
+        }
+    }
+
+    /// What a GPU request takes from the GPUs of this class.
+    #[must_use]
+    pub fn need(&self, gpu: Option<GpuRequest>) -> Need {
+        let Some(GpuRequest { unit, count }) = gpu else { return Need::None };
+        let each = match (unit, &self.share) {
+            (Unit::Whole, Share::Whole) | (Unit::Replica, Share::Replicas { .. }) => 1,
+            (Unit::Milli(milli), Share::Milli) => milli,
+            (Unit::MemoryGb(gb), Share::Memory { .. }) => gb,
+            (Unit::Slice(profile), Share::Slices { slices, .. }) => {
+                let mask = slices
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, s)| s.profile == profile)
+                    .fold(0, |m, (i, _)| m | 1 << i);
+                return if mask == 0 { Need::Never } else { Need::Slices { mask, count } };
+            }
+            _ => return Need::Never,
+        };
+        Need::Units { each, count }
+    }
+
+    /// Parts of a GPU ([`GPU_PARTS`]) that a GPU request holds on this class.
+    #[must_use]
+    pub fn parts(&self, gpu: Option<GpuRequest>) -> u64 {
+        let Some(GpuRequest { unit, count }) = gpu else { return 0 };
+        let each = match (unit, &self.share) {
+            (Unit::Milli(milli), _) => GPU_PARTS / 1_000 * u64::from(milli),
+            (Unit::MemoryGb(gb), Share::Memory { gb: all, .. }) => {
+                GPU_PARTS * u64::from(gb) / u64::from(*all)
+            }
+            (Unit::Replica, Share::Replicas { replicas, .. }) => GPU_PARTS / u64::from(*replicas),
+            (Unit::Slice(profile), Share::Slices { slices, compute }) => {
+                let slice = slices.iter().find(|s| s.profile == profile).expect("a slice of this layout");
+                GPU_PARTS * u64::from(slice.compute) / u64::from(*compute)
+            }
+            _ => GPU_PARTS,
+        };
+        each * u64::from(count)
+    }
+
+    /// Whether the static side of a constraint holds: model, labels, taints, in the order of
+    /// kube-scheduler's filters; the first refusal.
+    ///
+    /// # Errors
+    /// The filter that refuses.
+    pub fn admits(&self, constraint: &Constraint) -> Result<(), StaticRefusal> {
+        let untolerated = |taint: &&spec::Taint| {
+            taint.effect != "PreferNoSchedule" && !constraint.tolerations.iter().any(|t| t.tolerates(taint))
+        };
+        if self.taints.iter().find(untolerated).is_some() {
+            return Err(StaticRefusal::Taint);
+        }
+        if !constraint.selector.iter().all(|(key, value)| self.labels.get(key) == Some(value)) {
+            return Err(StaticRefusal::Affinity);
+        }
+        if !constraint.models.is_empty()
+            && !constraint.models.iter().any(|m| m.eq_ignore_ascii_case(&self.model))
+        {
+            return Err(StaticRefusal::Model);
+        }
+        Ok(())
+    }
+}
+
+/// A refusal that no departure can lift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StaticRefusal {
+    /// A taint that is not tolerated.
+    Taint,
+    /// Labels that the node lacks.
+    Affinity,
+    /// Another GPU model than allowed.
+    Model,
+}
+
+impl crate::workload::Toleration {
+    /// Whether this toleration covers `taint`, by Kubernetes' rules.
+    #[must_use]
+    pub fn tolerates(&self, taint: &spec::Taint) -> bool {
+        let effect = self.effect.is_empty() || self.effect == taint.effect;
+        let key = self.key.is_empty() || self.key == taint.key;
+        effect && key && self.value.as_ref().is_none_or(|v| *v == taint.value)
+    }
+}
+
+/// What one part of a grant takes from one GPU.
+enum Take {
+    Units(u16),
+    Slice(u16),
+}
+
+fn for_each_part(need: Need, grant: &Grant, mut each: impl FnMut(usize, Take)) {
+    match grant {
+        Grant::None => {}
+        Grant::Gpus(mask) => {
+            let Need::Units { each: units, .. } = need else { unreachable!("checked by grant_matches") };
+            bits(*mask).for_each(|gpu| each(usize::from(gpu), Take::Units(units)));
+        }
+        Grant::Slice { gpu, slice } => each(usize::from(*gpu), Take::Slice(1 << slice)),
+        Grant::Slices(slices) => {
+            slices.iter().for_each(|(gpu, slice)| each(usize::from(*gpu), Take::Slice(1 << slice)))
+        }
+    }
+}
+
+fn grant_matches(need: Need, grant: &Grant) -> bool {
+    match (need, grant) {
+        (Need::None, Grant::None) => true,
+        (Need::Units { count, .. }, Grant::Gpus(mask)) => mask.count_ones() == u32::from(count),
+        (Need::Slices { mask, count: 1 }, Grant::Slice { slice, .. }) => mask >> slice & 1 == 1,
+        (Need::Slices { mask, count }, Grant::Slices(slices)) => {
+            slices.len() == usize::from(count) && slices.iter().all(|(_, slice)| mask >> slice & 1 == 1)
+        }
+        _ => false,
+    }
+}
+
+/// The `count` best able GPUs of `gpus` as a mask: lowest number, least room or most room first.
+fn take_best(
+    gpus: usize,
+    count: usize,
+    choice: spec::GpuChoice,
+    able: impl Fn(usize) -> bool,
+    room: impl Fn(usize) -> u32,
+) -> Option<u64> {
+    let mut mask = 0_u64;
+    for _ in 0..count {
+        let rest = (0..gpus).filter(|gpu| mask >> gpu & 1 == 0 && able(*gpu));
+        let best = match choice {
+            spec::GpuChoice::FirstFit => rest.min(),
+            spec::GpuChoice::BestFit => rest.min_by_key(|gpu| (room(*gpu), *gpu)),
+            spec::GpuChoice::WorstFit => rest.min_by_key(|gpu| (u32::MAX - room(*gpu), *gpu)),
+        };
+        mask |= 1 << best?;
+    }
+    Some(mask)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spec::GpuChoice::{BestFit, FirstFit, WorstFit};
+    use super::*;
+
+    fn class(gpus: u16, share: Share) -> NodeClass {
+        NodeClass {
+            cpu: MilliCpu(8_000),
+            memory: Mib(1_024),
+            pods: 10,
+            gpus,
+            model: "m".to_owned(),
+            memory_slices: 8,
+            share,
+            labels: BTreeMap::new(),
+            taints: Vec::new(),
+            price_per_hour: None,
+        }
+    }
+
+    fn request(unit: Unit, count: u16) -> Request {
+        Request { cpu: MilliCpu(1_000), memory: Mib(1), gpu: Some(GpuRequest { unit, count }), constraint: 0 }
+    }
+
+    fn one(share: Share, gpus: u16) -> Cluster {
+        Cluster::new(vec![class(gpus, share)], vec![("n".to_owned(), 0)])
+    }
+
+    fn place(cluster: &mut Cluster, request: &Request, choice: spec::GpuChoice) -> Option<Placement> {
+        let node = NodeId(0);
+        let grant = cluster.choose(node, cluster.class(node).need(request.gpu), choice)?;
+        let placement = Placement { node, grant };
+        cluster.bind(request, &placement);
+        Some(placement)
+    }
+
+    #[test]
+    fn gpus_are_chosen_by_fit() {
+        for (choice, expected) in [(FirstFit, 0), (BestFit, 1), (WorstFit, 2)] {
+            let mut cluster = one(Share::Milli, 3);
+            for (gpu, milli) in [(0, 300), (1, 600)] {
+                cluster.bind(
+                    &request(Unit::Milli(milli), 1),
+                    &Placement { node: NodeId(0), grant: Grant::Gpus(1 << gpu) },
+                );
+            }
+            let got = place(&mut cluster, &request(Unit::Milli(250), 1), choice).expect("fits");
+            assert_eq!(got.grant, Grant::Gpus(1 << expected), "{choice:?}");
+        }
+    }
+
+    #[test]
+    fn slices_go_once_and_come_back() {
+        let slice = |profile, start, size, compute| Slice {
+            profile: SliceId(profile),
+            label: String::new(),
+            start,
+            size,
+            compute,
+        };
+        let share = Share::Slices {
+            slices: vec![slice(0, 4, 4, 3), slice(1, 0, 1, 1), slice(1, 1, 1, 1)],
+            compute: 7,
+        };
+        let mut cluster = one(share, 1);
+        let small = request(Unit::Slice(SliceId(1)), 1);
+        let first = place(&mut cluster, &small, FirstFit).expect("free");
+        assert_eq!(first.grant, Grant::Slice { gpu: 0, slice: 1 });
+        assert!(place(&mut cluster, &small, FirstFit).is_some());
+        assert_eq!(place(&mut cluster, &small, FirstFit), None);
+        cluster.release(&small, &first);
+        assert_eq!(place(&mut cluster, &small, FirstFit), Some(first));
+        assert_eq!(cluster.class(NodeId(0)).parts(small.gpu), GPU_PARTS / 7);
+        assert_eq!(cluster.class(NodeId(0)).need(request(Unit::Slice(SliceId(9)), 1).gpu), Need::Never);
+    }
+
+    #[test]
+    fn memory_slices_stop_at_the_client_limit() {
+        let mut cluster = one(Share::Memory { gb: 40, clients: 2 }, 1);
+        assert!(place(&mut cluster, &request(Unit::MemoryGb(1), 1), BestFit).is_some());
+        assert!(place(&mut cluster, &request(Unit::MemoryGb(1), 1), BestFit).is_some());
+        assert!(!cluster.gpus_serve(NodeId(0), Need::Units { each: 1, count: 1 }));
+        assert_eq!(place(&mut cluster, &request(Unit::MemoryGb(1), 1), BestFit), None);
+    }
+
+    #[test]
+    fn several_gpus_are_different_gpus() {
+        let mut cluster = one(Share::Replicas { replicas: 2, mps: false }, 3);
+        let got = place(&mut cluster, &request(Unit::Replica, 2), FirstFit).expect("fits");
+        assert_eq!(got.grant.gpus().collect::<Vec<_>>(), [0, 1]);
+        assert!(!cluster.gpus_serve(NodeId(0), Need::Units { each: 1, count: 4 }));
+    }
+
+    #[test]
+    fn changes_are_logged_until_a_scan_is_cheaper() {
+        let mut cluster =
+            Cluster::new(vec![class(1, Share::Whole)], vec![("a".to_owned(), 0), ("b".to_owned(), 0)]);
+        let cpu = Request { gpu: None, ..request(Unit::Whole, 1) };
+        for node in [1, 0] {
+            cluster.bind(&cpu, &Placement { node: NodeId(node), grant: Grant::None });
+        }
+        assert_eq!(cluster.changes_since(0).expect("two of two").map(|n| n.0).collect::<Vec<_>>(), [1, 0]);
+        cluster.bind(&cpu, &Placement { node: NodeId(0), grant: Grant::None });
+        assert!(cluster.changes_since(0).is_none());
+        assert_eq!(cluster.changes_since(1).expect("two").count(), 2);
+    }
+
+    #[test]
+    fn taints_labels_and_models_refuse() {
+        let mut class = class(1, Share::Whole);
+        class.taints.push(spec::Taint { key: "k".into(), value: "v".into(), effect: "NoSchedule".into() });
+        let mut constraint = Constraint::default();
+        assert_eq!(class.admits(&constraint), Err(StaticRefusal::Taint));
+        constraint.tolerations.push(crate::workload::Toleration { key: "k".into(), ..Default::default() });
+        constraint.selector.push(("zone".into(), "a".into()));
+        assert_eq!(class.admits(&constraint), Err(StaticRefusal::Affinity));
+        class.labels.insert("zone".into(), "a".into());
+        constraint.models.push("M".into());
+        assert_eq!(class.admits(&constraint), Ok(()));
+        constraint.models[0] = "other".into();
+        assert_eq!(class.admits(&constraint), Err(StaticRefusal::Model));
+    }
+}

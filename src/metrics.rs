@@ -3,6 +3,16 @@
 //! Every figure is a fold over [`crate::record`]s, live or from a saved log. Definitions are in the
 //! fields' docs, and [`DEFINITIONS`] holds the same as text for the page's tooltips.
 
+mod levels;
+mod pods;
+mod slices;
+mod summary;
+
+pub use levels::{Levels, Window};
+pub use pods::{Fate, Line, PodLog};
+pub use slices::Slices;
+pub use summary::{Frame, sample, summarize, wait_curve};
+
 use serde::Serialize;
 
 /// What became of the pods of a run. `total` is the sum of the other six.

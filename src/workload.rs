@@ -6,6 +6,7 @@
 //! translates a few hundred demands.
 
 pub mod request;
+pub mod view;
 
 use crate::id::{ClassId, DemandId, NamespaceId, PodId};
 use crate::units::{Mib, MilliCpu, Span, Time};

@@ -121,3 +121,16 @@ pub struct NodeList {
     /// Pods that a node may hold.
     pub pods: u32,
 }
+
+/// Which GPU of a node takes a pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GpuChoice {
+    /// Lowest number.
+    FirstFit,
+    /// Least room left.
+    #[default]
+    BestFit,
+    /// Most room left.
+    WorstFit,
+}

@@ -1,5 +1,6 @@
 //! What a scenario can say about its scheduler. Plain values; names are a scenario's keys.
 
+pub use crate::cluster::spec::GpuChoice;
 use crate::units::Span;
 use serde::Serialize;
 
@@ -48,19 +49,6 @@ pub struct ScoreSpec {
     pub name: String,
     /// Weight, 1 to 100.
     pub weight: u32,
-}
-
-/// Which GPU of a node takes a pod.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum GpuChoice {
-    /// Lowest number.
-    FirstFit,
-    /// Least room left.
-    #[default]
-    BestFit,
-    /// Most room left.
-    WorstFit,
 }
 
 /// Which of several equally good nodes.

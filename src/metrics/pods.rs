@@ -1,0 +1,131 @@
+//! What became of each pod: one line per pod, filled in by its records.
+
+use crate::cluster::Grant;
+use crate::id::{NodeId, PodId};
+use crate::record::{Observer, ReasonId, Reasons, Record};
+use crate::units::{Span, Time};
+use crate::workload::Pod;
+
+/// Where a pod stands, or ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fate {
+    /// Not arrived yet.
+    #[default]
+    Unborn,
+    /// In the queue.
+    Waiting,
+    /// On a node.
+    Running,
+    /// Ran to its end.
+    Finished,
+    /// Left after the cap on waiting.
+    GaveUp,
+    /// Left because the queue was full.
+    TurnedAway,
+    /// Left because nothing could ever hold it.
+    NeverFits,
+}
+
+impl Fate {
+    /// The word for it in files.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Fate::Unborn => "unborn",
+            Fate::Waiting => "waiting",
+            Fate::Running => "running",
+            Fate::Finished => "finished",
+            Fate::GaveUp => "gave-up",
+            Fate::TurnedAway => "turned-away",
+            Fate::NeverFits => "never-fits",
+        }
+    }
+}
+
+/// One pod's life. 64 bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Line {
+    /// When it was bound; meaningful once it ran.
+    pub bound: Time,
+    /// When it left; meaningful once it did.
+    pub left: Time,
+    /// Where it ran.
+    pub node: NodeId,
+    /// On what.
+    pub grant: Grant,
+    /// Why its first attempt failed, if it did.
+    pub reason: Option<ReasonId>,
+    /// Where it stands.
+    pub fate: Fate,
+}
+
+impl Line {
+    /// Whether it was ever given a place.
+    #[must_use]
+    pub fn was_bound(&self) -> bool {
+        matches!(self.fate, Fate::Running | Fate::Finished)
+    }
+
+    /// From arrival to binding.
+    #[must_use]
+    pub fn wait(&self, pod: &Pod) -> Option<Span> {
+        self.was_bound().then(|| self.bound.since(pod.arrival))
+    }
+}
+
+/// A fold over records into a line per pod.
+#[derive(Clone, Debug, Default)]
+pub struct PodLog {
+    lines: Vec<Line>,
+    /// The messages that reasons name; filled in at the end of the run.
+    pub reasons: Reasons,
+}
+
+impl PodLog {
+    /// A log for so many pods.
+    #[must_use]
+    pub fn new(pods: usize) -> PodLog {
+        PodLog { lines: vec![Line::default(); pods], reasons: Reasons::default() }
+    }
+
+    /// Lines by pod.
+    #[must_use]
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    fn line(&mut self, pod: PodId) -> &mut Line {
+        &mut self.lines[pod.index()]
+    }
+
+    fn leave(&mut self, pod: PodId, at: Time, fate: Fate) {
+        let line = self.line(pod);
+        (line.left, line.fate) = (at, fate);
+    }
+}
+
+impl Observer for PodLog {
+    fn record(&mut self, at: Time, record: Record<'_>) {
+        match record {
+            Record::Arrived { pod } => self.line(pod).fate = Fate::Waiting,
+            Record::Refused { pod, reason } => self.line(pod).reason = Some(reason),
+            Record::Bound { pod, node, grant, .. } => {
+                let line = self.line(pod);
+                (line.bound, line.node, line.fate) = (at, node, Fate::Running);
+                line.grant = grant.clone();
+            }
+            Record::SpeedChanged { .. } => {}
+            Record::Finished { pod } => self.leave(pod, at, Fate::Finished),
+            Record::GaveUp { pod } => self.leave(pod, at, Fate::GaveUp),
+            Record::TurnedAway { pod } => self.leave(pod, at, Fate::TurnedAway),
+            Record::NeverFits { pod, reason } => {
+                self.line(pod).reason = Some(reason);
+                self.leave(pod, at, Fate::NeverFits);
+            }
+        }
+    }
+
+    fn end(&mut self, _: Time, reasons: &Reasons) {
+        self.reasons = reasons.clone();
+    }
+}

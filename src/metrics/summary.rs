@@ -1,0 +1,197 @@
+//! From the lines of the pods and the levels to the figures of a summary.
+
+use super::{Counts, Fate, Group, Level, Levels, Line, PodLog, Refusal, Sample, Summary, WaitCurve};
+use crate::cluster::{Cluster, GPU_PARTS};
+use crate::id::PodId;
+use crate::units::Time;
+use crate::workload::{Pod, Workload};
+use std::collections::BTreeMap;
+
+/// What a summary is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// The pods and their truth.
+    pub workload: &'a Workload,
+    /// The cluster, empty.
+    pub cluster: &'a Cluster,
+    /// Parts of a GPU ([`GPU_PARTS`]) that each demand keeps busy when it has all it asks for.
+    pub demand_parts: &'a [u64],
+    /// Pods of lower number are warm-up and in no figure.
+    pub first: PodId,
+}
+
+impl Frame<'_> {
+    /// Counted pods with their lines.
+    fn counted<'l>(&'l self, log: &'l PodLog) -> impl Iterator<Item = (PodId, &'l Pod, &'l Line)> {
+        let pods = self.workload.pods.iter().zip(log.lines()).enumerate();
+        pods.skip(self.first.index()).map(|(i, (pod, line))| (PodId::of(i), pod, line))
+    }
+}
+
+/// All figures of one run. `attempts` is the scheduler's count.
+#[must_use]
+pub fn summarize(frame: &Frame<'_>, log: &PodLog, levels: &Levels<'_>, attempts: u64) -> Summary {
+    let workload = frame.workload;
+    let (from, to) = levels.measured();
+    let [gpus, gpus_touched, cpus, memory_gib, queue, running] = levels.summaries();
+    let mut classes = vec![group("all", frame, log, |_| true)];
+    if 1 < workload.classes.len() {
+        for (index, name) in workload.classes.iter().enumerate() {
+            classes.push(group(name, frame, log, |pod| pod.class.index() == index));
+        }
+    }
+    let mut namespaces = Vec::new();
+    if 1 < workload.namespaces.len() {
+        for (index, name) in workload.namespaces.iter().enumerate() {
+            namespaces.push(group(name, frame, log, |pod| pod.namespace.index() == index));
+        }
+    }
+    classes.retain(|g| g.name == "all" || 0 < g.counts.total);
+    namespaces.retain(|g| 0 < g.counts.total);
+    Summary {
+        from_s: from.as_secs_f64(),
+        to_s: to.as_secs_f64(),
+        classes,
+        namespaces,
+        gpus,
+        gpus_touched,
+        cpus,
+        memory_gib,
+        queue,
+        running,
+        useful_gpu_hours: useful(frame, log),
+        attempts,
+        bound: log.lines().iter().filter(|line| line.was_bound()).count() as u64,
+        refusals: refusals(frame, log),
+        cost: cost(frame.cluster, from, to),
+    }
+}
+
+fn group(name: &str, frame: &Frame<'_>, log: &PodLog, member: impl Fn(&Pod) -> bool) -> Group {
+    let mut counts = Counts::default();
+    let mut waits: Vec<u64> = Vec::new();
+    let mut slowdowns: Vec<f64> = Vec::new();
+    for (id, pod, line) in frame.counted(log).filter(|(_, pod, _)| member(pod)) {
+        counts.total += 1;
+        *match line.fate {
+            Fate::Finished => &mut counts.finished,
+            Fate::Running => &mut counts.running,
+            Fate::Waiting | Fate::Unborn => &mut counts.waiting,
+            Fate::GaveUp => &mut counts.gave_up,
+            Fate::TurnedAway => &mut counts.turned_away,
+            Fate::NeverFits => &mut counts.never_fit,
+        } += 1;
+        waits.extend(line.wait(pod).map(|wait| wait.0));
+        let work = frame.workload.truths[id.index()].work;
+        if line.fate == Fate::Finished && 0 < work.0 {
+            slowdowns.push(line.left.since(pod.arrival).0 as f64 / work.0 as f64);
+        }
+    }
+    waits.sort_unstable();
+    slowdowns.sort_unstable_by(f64::total_cmp);
+    let total: u128 = waits.iter().map(|w| u128::from(*w)).sum();
+    let mut wait_s = sample(&waits, |w| *w as f64 / 1e6);
+    if !waits.is_empty() {
+        // The exact integer sum: a mean of millions of floats would carry their roundings.
+        wait_s.mean = total as f64 / waits.len() as f64 / 1e6;
+    }
+    Group { name: name.to_owned(), counts, wait_s, slowdown: sample(&slowdowns, |s| *s) }
+}
+
+/// Summary of a sorted sample; quantiles by nearest rank.
+#[must_use]
+pub fn sample<T>(sorted: &[T], value: impl Fn(&T) -> f64) -> Sample {
+    let count = sorted.len();
+    if count == 0 {
+        return Sample::default();
+    }
+    // Nearest rank: the smallest observation that at least p of the sample does not exceed.
+    let quantile = |percent: usize| value(&sorted[(count * percent).div_ceil(100).max(1) - 1]);
+    Sample {
+        count: count as u64,
+        mean: sorted.iter().map(&value).sum::<f64>() / count as f64,
+        p50: quantile(50),
+        p90: quantile(90),
+        p95: quantile(95),
+        p99: quantile(99),
+        max: value(&sorted[count - 1]),
+    }
+}
+
+/// GPU-hours of work done by the pods that finished, all of them.
+fn useful(frame: &Frame<'_>, log: &PodLog) -> f64 {
+    let done = |(id, line): (usize, &Line)| {
+        let pod = &frame.workload.pods[id];
+        let parts = frame.demand_parts[pod.demand.index()];
+        let finished = line.fate == Fate::Finished;
+        if finished { u128::from(parts) * u128::from(frame.workload.truths[id].work.0) } else { 0 }
+    };
+    let total: u128 = log.lines().iter().enumerate().map(done).sum();
+    total as f64 / GPU_PARTS as f64 / 3.6e9
+}
+
+/// First refusals by message, most pods first; those for ever before all others.
+fn refusals(frame: &Frame<'_>, log: &PodLog) -> Vec<Refusal> {
+    /// Names of pods shown with a message.
+    const EXAMPLES: usize = 5;
+    let mut by_reason: BTreeMap<(bool, u32), (u64, Vec<String>)> = BTreeMap::new();
+    for (id, _, line) in frame.counted(log) {
+        if let Some(reason) = line.reason {
+            let entry = by_reason.entry((line.fate == Fate::NeverFits, reason.0)).or_default();
+            entry.0 += 1;
+            if entry.1.len() < EXAMPLES {
+                entry.1.push(frame.workload.names.get(id).into_owned());
+            }
+        }
+    }
+    let mut refusals: Vec<Refusal> = by_reason
+        .into_iter()
+        .map(|((for_ever, reason), (pods, examples))| Refusal {
+            message: log.reasons.text(crate::record::ReasonId(reason)).to_owned(),
+            pods,
+            examples,
+            for_ever,
+        })
+        .collect();
+    refusals.sort_by(|a, b| {
+        b.for_ever.cmp(&a.for_ever).then(b.pods.cmp(&a.pods)).then(a.message.cmp(&b.message))
+    });
+    refusals
+}
+
+fn cost(cluster: &Cluster, from: Time, to: Time) -> Option<f64> {
+    let prices: Vec<f64> = cluster.nodes().filter_map(|node| cluster.class(node).price_per_hour).collect();
+    let hours = to.since(from).as_secs_f64() / 3_600.0;
+    (!prices.is_empty()).then(|| prices.iter().sum::<f64>() * hours)
+}
+
+/// The distribution of waits of the counted pods, thinned to a few hundred points.
+#[must_use]
+pub fn wait_curve(frame: &Frame<'_>, log: &PodLog) -> WaitCurve {
+    const POINTS: usize = 400;
+    let mut waits: Vec<u64> =
+        frame.counted(log).filter_map(|(_, pod, line)| line.wait(pod)).map(|w| w.0).collect();
+    waits.sort_unstable();
+    let total = waits.len();
+    let mut points: Vec<(f64, f64)> = Vec::new();
+    for i in 0..=POINTS {
+        let Some(index) = (total * i).div_ceil(POINTS).max(1).checked_sub(1).filter(|_| 0 < total) else {
+            continue;
+        };
+        let wait = waits[index];
+        let share = waits.partition_point(|w| *w <= wait) as f64 / total as f64;
+        let point = (wait as f64 / 1e6, share);
+        if points.last() != Some(&point) {
+            points.push(point);
+        }
+    }
+    WaitCurve { points }
+}
+
+impl Level {
+    /// Mean as a share of the capacity; 0 without capacity.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        if self.capacity == 0.0 { 0.0 } else { self.mean / self.capacity }
+    }
+}

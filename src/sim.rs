@@ -1,0 +1,461 @@
+//! The imagined cluster: pods arrive, wait, run and leave, in virtual time.
+//!
+//! [`run`] is the whole story: events come off the calendar in a total order, each handler changes
+//! state through [`Cluster`] alone and emits records. Arrivals only enqueue; placing happens in
+//! cycles, so ten arrivals in one instant cost one cycle.
+
+pub mod check;
+
+use crate::cluster::{Cluster, Placement};
+use crate::engine::{Calendar, Epoch, Rank};
+use crate::id::{NodeId, PodId};
+use crate::perf;
+use crate::record::{Observer, Reasons, Record};
+use crate::sched::{Decision, Scheduler};
+use crate::units::{Span, Speed, Time, Work};
+use crate::workload::Truth;
+use crate::workload::view::Pods;
+
+/// What can happen. The target of an event is a row of the table it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The pod in this running slot ends.
+    Finish,
+    /// The next pods are created.
+    Arrive,
+    /// The scheduler looks at the queue.
+    Cycle,
+    /// This pod's patience ends.
+    GiveUp,
+}
+
+impl Rank for Event {
+    const COUNT: u8 = 4;
+
+    fn rank(self) -> u8 {
+        match self {
+            // What frees room comes before what asks for it: a pod that arrives as another leaves
+            // finds the room free.
+            Event::Finish => 0,
+            // Everybody of an instant stands in the queue before the scheduler looks.
+            Event::Arrive => 1,
+            // One look an instant, at everything that happened in it.
+            Event::Cycle => 2,
+            // Patience ends after the cycle that could still have served the pod.
+            Event::GiveUp => 3,
+        }
+    }
+
+    fn from_rank(rank: u8) -> Event {
+        [Event::Finish, Event::Arrive, Event::Cycle, Event::GiveUp][usize::from(rank)]
+    }
+}
+
+/// What a run needs beside a cluster and a scheduler.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup<'a> {
+    /// The pods as policies see them.
+    pub pods: Pods<'a>,
+    /// What they will take.
+    pub truths: &'a [Truth],
+    /// How long pods wait before they give up; 0 leaves after the first cycle that does not serve
+    /// them; `None` waits for ever.
+    pub patience: Option<Span>,
+    /// Most pods waiting after a cycle; the latest arrivals beyond it are turned away.
+    pub queue_limit: Option<u64>,
+    /// Cycles run at multiples of this; 0 is whenever something changed.
+    pub cycle: Span,
+    /// Slowdown by slice and neighbours; `None` runs everything at full speed.
+    pub speeds: Option<&'a perf::Model>,
+}
+
+/// Figures of a run that are not in its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The moment of the last event.
+    pub end: Time,
+    /// Events handled.
+    pub events: u64,
+    /// Attempts to place a pod or gang.
+    pub attempts: u64,
+}
+
+/// Runs until nothing can happen any more.
+///
+/// # Panics
+/// On a broken invariant, which is a bug of ours or of a user's scoring policy.
+pub fn run(
+    setup: Setup<'_>,
+    cluster: Cluster,
+    scheduler: Scheduler<'_>,
+    observer: &mut impl Observer,
+) -> Outcome {
+    let mut world = World {
+        calendar: Calendar::new(),
+        running: Running::new(cluster.gpus()),
+        state: vec![State::Unborn; setup.pods.pods.len()],
+        next_arrival: 0,
+        cycle_planned: None,
+        fresh: Vec::new(),
+        waiting: 0,
+        departed: 0,
+        reasons: Reasons::default(),
+        setup,
+        cluster,
+        scheduler,
+        observer,
+    };
+    world.plan_arrival();
+    let mut events = 0;
+    while let Some(event) = world.calendar.pop() {
+        events += 1;
+        match event.kind {
+            Event::Finish => world.finish(event.target, event.epoch),
+            Event::Arrive => world.arrive(),
+            Event::Cycle => world.cycle(),
+            Event::GiveUp => world.give_up(PodId(event.target)),
+        }
+        if events % 8_192 == 0 {
+            world.observer.progress(world.calendar.now(), world.departed);
+        }
+    }
+    let end = world.calendar.now();
+    world.observer.progress(end, world.departed);
+    world.observer.end(end, &world.reasons);
+    Outcome { end, events, attempts: world.scheduler.attempts() }
+}
+
+/// Where a pod is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Unborn,
+    Waiting,
+    Running,
+    Gone,
+}
+
+struct World<'a, 'o, O> {
+    setup: Setup<'a>,
+    calendar: Calendar<Event>,
+    cluster: Cluster,
+    scheduler: Scheduler<'a>,
+    running: Running,
+    state: Vec<State>,
+    next_arrival: usize,
+    /// The moment of the cycle on the calendar, if there is one.
+    cycle_planned: Option<Time>,
+    /// First pods of gangs, and pods alone, that arrived since the last cycle.
+    fresh: Vec<PodId>,
+    waiting: u64,
+    departed: u64,
+    reasons: Reasons,
+    observer: &'o mut O,
+}
+
+impl<O: Observer> World<'_, '_, O> {
+    fn emit(&mut self, record: Record<'_>) {
+        self.observer.record(self.calendar.now(), record);
+    }
+
+    fn plan_arrival(&mut self) {
+        if let Some(pod) = self.setup.pods.pods.get(self.next_arrival) {
+            self.calendar.schedule(pod.arrival, Event::Arrive, 0);
+        }
+    }
+
+    /// Makes sure that a cycle runs now, or at the next multiple of the cycle's length.
+    fn plan_cycle(&mut self) {
+        if self.cycle_planned.is_some() {
+            return;
+        }
+        let now = self.calendar.now();
+        let at = match self.setup.cycle.0 {
+            0 => now,
+            length => Time(now.0.div_ceil(length) * length),
+        };
+        self.calendar.schedule(at, Event::Cycle, 0);
+        self.cycle_planned = Some(at);
+    }
+
+    /// All pods of this moment enter the queue, or leave at once if no node could ever take them.
+    fn arrive(&mut self) {
+        let now = self.calendar.now();
+        while let Some(pod) = self.setup.pods.pods.get(self.next_arrival)
+            && pod.arrival == now
+        {
+            let first = PodId::of(self.next_arrival);
+            self.next_arrival += pod.gang as usize;
+            for member in self.setup.pods.members(first) {
+                self.emit(Record::Arrived { pod: member });
+            }
+            if self.scheduler.can_ever_fit(first) {
+                self.set_state(first, State::Unborn, State::Waiting);
+                self.scheduler.enqueue(first);
+                self.waiting += u64::from(pod.gang);
+                self.fresh.push(first);
+            } else {
+                let reason = self.scheduler.never_fits(first, &mut self.reasons);
+                self.leave(first, State::Unborn, |pod| Record::NeverFits { pod, reason });
+            }
+        }
+        if !self.fresh.is_empty() {
+            self.plan_cycle();
+        }
+        self.plan_arrival();
+    }
+
+    fn set_state(&mut self, first: PodId, from: State, to: State) {
+        for member in self.setup.pods.members(first) {
+            let state = &mut self.state[member.index()];
+            assert!(*state == from, "pod {} is {state:?}, expected {from:?}", member.0);
+            *state = to;
+        }
+    }
+
+    /// A pod or gang departs without having run.
+    fn leave(&mut self, first: PodId, from: State, record: impl Fn(PodId) -> Record<'static>) {
+        self.set_state(first, from, State::Gone);
+        for member in self.setup.pods.members(first) {
+            self.emit(record(member));
+            self.departed += 1;
+        }
+    }
+
+    fn leave_queue(&mut self, first: PodId, record: impl Fn(PodId) -> Record<'static>) {
+        self.scheduler.withdraw(first);
+        self.waiting -= u64::from(self.setup.pods.pods[first.index()].gang);
+        self.leave(first, State::Waiting, record);
+    }
+
+    /// Places whom it can, tells the newcomers that it could not place why, and lets go whom the
+    /// queue cannot hold.
+    fn cycle(&mut self) {
+        assert!(self.cycle_planned == Some(self.calendar.now()), "one cycle at a time");
+        self.cycle_planned = None;
+        while let Decision::Bind(places) = self.scheduler.next(&mut self.cluster) {
+            for (pod, placement) in places {
+                self.waiting -= 1;
+                self.start(pod, placement);
+            }
+        }
+        let mut fresh = std::mem::take(&mut self.fresh);
+        fresh.retain(|first| self.state[first.index()] == State::Waiting);
+        for first in &fresh {
+            let reason = self.scheduler.explain(*first, &self.cluster, &mut self.reasons);
+            for pod in self.setup.pods.members(*first) {
+                self.emit(Record::Refused { pod, reason });
+            }
+        }
+        if self.setup.patience == Some(Span::ZERO) {
+            for first in fresh.drain(..) {
+                self.leave_queue(first, |pod| Record::GaveUp { pod });
+            }
+        }
+        let limit = self.setup.queue_limit.unwrap_or(u64::MAX);
+        while limit < self.waiting
+            && let Some(latest) = fresh.pop()
+        {
+            self.leave_queue(latest, |pod| Record::TurnedAway { pod });
+        }
+        if let Some(patience) = self.setup.patience {
+            for first in &fresh {
+                let end = (self.setup.pods.pods[first.index()].arrival + patience).max(self.calendar.now());
+                self.calendar.schedule(end, Event::GiveUp, first.0);
+            }
+        }
+        fresh.clear();
+        self.fresh = fresh;
+    }
+
+    /// A pod waits once, so its state says whether this event still means anything.
+    fn give_up(&mut self, first: PodId) {
+        if self.state[first.index()] == State::Waiting {
+            self.leave_queue(first, |pod| Record::GaveUp { pod });
+        }
+    }
+
+    fn start(&mut self, pod: PodId, placement: Placement) {
+        self.set_state_of(pod, State::Waiting, State::Running);
+        self.cluster.bind(self.setup.pods.request(pod), &placement);
+        let now = self.calendar.now();
+        let node = placement.node;
+        let grant = placement.grant.clone();
+        let work = Work::alone(self.setup.truths[pod.index()].work);
+        let slot = self.running.insert(Run {
+            pod,
+            placement,
+            left: work,
+            speed: Speed::FULL,
+            settled: now,
+            finish: Epoch::default(),
+        });
+        let speed = match self.setup.speeds {
+            None => Speed::FULL,
+            Some(model) => {
+                self.running.settle_in(slot, &self.cluster);
+                self.running.speed_of(slot, model, &self.setup.pods, &self.cluster)
+            }
+        };
+        self.running.get_mut(slot).speed = speed;
+        self.emit(Record::Bound { pod, node, grant: &grant, speed });
+        self.plan_finish(slot);
+        self.neighbours_changed(node, &grant, Some(slot));
+    }
+
+    fn set_state_of(&mut self, pod: PodId, from: State, to: State) {
+        let state = &mut self.state[pod.index()];
+        assert!(*state == from, "pod {} is {state:?}, expected {from:?}", pod.0);
+        *state = to;
+    }
+
+    /// Puts the end of a run on the calendar under a new epoch: the one before, if any, is stale.
+    fn plan_finish(&mut self, slot: u32) {
+        let run = self.running.get_mut(slot);
+        let end = run.settled + run.left.time_at(run.speed);
+        run.finish = self.calendar.schedule(end, Event::Finish, slot);
+    }
+
+    fn finish(&mut self, slot: u32, epoch: Epoch) {
+        // The slot may be free, or run under a later plan: its speed changed after this event was made.
+        if !self.running.waits_for(slot, epoch) {
+            return;
+        }
+        let now = self.calendar.now();
+        let mut run = self.running.remove(slot, &self.cluster, self.setup.speeds.is_some());
+        run.settle(now);
+        assert!(run.left == Work::default(), "a pod ends when its work is done");
+        self.set_state_of(run.pod, State::Running, State::Gone);
+        self.cluster.release(self.setup.pods.request(run.pod), &run.placement);
+        self.departed += 1;
+        self.emit(Record::Finished { pod: run.pod });
+        self.neighbours_changed(run.placement.node, &run.placement.grant, None);
+        self.scheduler.freed(run.placement.node, &self.cluster);
+        if self.scheduler.has_ready() {
+            self.plan_cycle();
+        }
+    }
+
+    /// The pods of these GPUs changed: the others on them run at new speeds from now on.
+    fn neighbours_changed(&mut self, node: NodeId, grant: &crate::cluster::Grant, newcomer: Option<u32>) {
+        let Some(model) = self.setup.speeds else { return };
+        let now = self.calendar.now();
+        let mut slots: Vec<u32> = grant
+            .gpus()
+            .flat_map(|gpu| self.running.on_gpu(self.cluster.gpu_id(node, gpu)).to_vec())
+            .filter(|slot| Some(*slot) != newcomer)
+            .collect();
+        slots.sort_unstable();
+        slots.dedup();
+        for slot in slots {
+            let speed = self.running.speed_of(slot, model, &self.setup.pods, &self.cluster);
+            let run = self.running.get_mut(slot);
+            if run.speed != speed {
+                run.settle(now);
+                run.speed = speed;
+                let pod = run.pod;
+                self.emit(Record::SpeedChanged { pod, speed });
+                self.plan_finish(slot);
+            }
+        }
+    }
+}
+
+/// A pod that runs.
+#[derive(Clone, Debug)]
+struct Run {
+    pod: PodId,
+    placement: Placement,
+    /// Work left at `settled`.
+    left: Work,
+    speed: Speed,
+    settled: Time,
+    finish: Epoch,
+}
+
+impl Run {
+    /// Accounts for the work done until `now`.
+    fn settle(&mut self, now: Time) {
+        self.left = self.left.minus(Work::done(now.since(self.settled), self.speed));
+        self.settled = now;
+    }
+}
+
+/// Running pods in reusable slots; with sharing models, also who stands on each GPU.
+struct Running {
+    slots: Vec<Option<Run>>,
+    free: Vec<u32>,
+    by_gpu: Vec<Vec<u32>>,
+}
+
+impl Running {
+    fn new(gpus: usize) -> Running {
+        Running { slots: Vec::new(), free: Vec::new(), by_gpu: vec![Vec::new(); gpus] }
+    }
+
+    fn insert(&mut self, run: Run) -> u32 {
+        match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = Some(run);
+                slot
+            }
+            None => {
+                self.slots.push(Some(run));
+                (self.slots.len() - 1) as u32
+            }
+        }
+    }
+
+    fn get(&self, slot: u32) -> &Run {
+        self.slots[slot as usize].as_ref().expect("a running slot")
+    }
+
+    fn get_mut(&mut self, slot: u32) -> &mut Run {
+        self.slots[slot as usize].as_mut().expect("a running slot")
+    }
+
+    fn waits_for(&self, slot: u32, epoch: Epoch) -> bool {
+        self.slots[slot as usize].as_ref().is_some_and(|run| run.finish == epoch)
+    }
+
+    /// Lists a pod with the GPUs it stands on.
+    fn settle_in(&mut self, slot: u32, cluster: &Cluster) {
+        let place = &self.slots[slot as usize].as_ref().expect("a running slot").placement;
+        for gpu in place.grant.gpus() {
+            self.by_gpu[cluster.gpu_id(place.node, gpu).index()].push(slot);
+        }
+    }
+
+    fn remove(&mut self, slot: u32, cluster: &Cluster, listed: bool) -> Run {
+        let run = self.slots[slot as usize].take().expect("a running slot");
+        if listed {
+            for gpu in run.placement.grant.gpus() {
+                self.by_gpu[cluster.gpu_id(run.placement.node, gpu).index()].retain(|s| *s != slot);
+            }
+        }
+        self.free.push(slot);
+        run
+    }
+
+    fn on_gpu(&self, gpu: crate::id::GpuId) -> &[u32] {
+        &self.by_gpu[gpu.index()]
+    }
+
+    /// The speed of a pod among its neighbours: the slowest of its GPUs sets the pace.
+    fn speed_of(&self, slot: u32, model: &perf::Model, pods: &Pods<'_>, cluster: &Cluster) -> Speed {
+        let place = &self.get(slot).placement;
+        let share = &cluster.class(place.node).share;
+        let on = |gpu: u8| {
+            let slots = self.on_gpu(cluster.gpu_id(place.node, gpu));
+            let residents: Vec<_> = slots
+                .iter()
+                .map(|s| {
+                    let run = self.get(*s);
+                    (pods.pods[run.pod.index()].class, run.placement.compute_slices(share, gpu))
+                })
+                .collect();
+            let position = slots.iter().position(|s| *s == slot).expect("listed on its GPU");
+            model.speeds(share, &residents)[position]
+        };
+        place.grant.gpus().map(on).min().unwrap_or(Speed::FULL)
+    }
+}

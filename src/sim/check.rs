@@ -1,0 +1,193 @@
+//! The second road: occupancy rebuilt from records alone.
+//!
+//! The cluster asserts when it binds; this checker knows only the records, what each pod asks for
+//! and what each node has, and must come to the same conclusions: nothing is given twice, nobody
+//! runs who did not arrive, every pod's work is done when it finishes, and everybody is accounted
+//! for at the end. It runs with every run.
+
+use crate::cluster::{Cluster, Grant, Need};
+use crate::id::{NodeId, PodId};
+use crate::record::{Observer, Reasons, Record};
+use crate::units::{Speed, Time, Work};
+use crate::workload::Truth;
+use crate::workload::view::Pods;
+use rustc_hash::FxHashMap;
+
+/// Checks the records of one run as they come; panics on the first that cannot be.
+#[derive(Debug)]
+pub struct Checker<'a> {
+    pods: Pods<'a>,
+    truths: &'a [Truth],
+    /// Capacities, and numbers of GPUs; its allocations are never touched.
+    empty: &'a Cluster,
+    used: Vec<Used>,
+    gpu_used: Vec<u16>,
+    running: FxHashMap<PodId, Job>,
+    waiting: u64,
+    totals: Totals,
+    now: Time,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Used {
+    cpu: u64,
+    memory: u64,
+    pods: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Job {
+    node: NodeId,
+    grant: Grant,
+    left: Work,
+    speed: Speed,
+    since: Time,
+}
+
+/// What became of everybody: the balance that must hold at any moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Arrived.
+    pub arrived: u64,
+    /// Ran to the end.
+    pub finished: u64,
+    /// Left without running: gave up, turned away, never fit.
+    pub left: u64,
+}
+
+impl<'a> Checker<'a> {
+    /// A checker for a run on `empty`.
+    #[must_use]
+    pub fn new(pods: Pods<'a>, truths: &'a [Truth], empty: &'a Cluster) -> Checker<'a> {
+        Checker {
+            pods,
+            truths,
+            used: vec![Used::default(); empty.len()],
+            gpu_used: vec![0; empty.gpus()],
+            empty,
+            running: FxHashMap::default(),
+            waiting: 0,
+            totals: Totals::default(),
+            now: Time::ZERO,
+        }
+    }
+
+    /// The balance so far.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    fn bound(&mut self, pod: PodId, node: NodeId, grant: &Grant, speed: Speed) {
+        assert!(0 < self.waiting, "only a waiting pod is bound");
+        self.waiting -= 1;
+        let (request, class) = (self.pods.request(pod), self.empty.class(node));
+        let used = &mut self.used[node.index()];
+        used.cpu += request.cpu.0;
+        used.memory += request.memory.0;
+        used.pods += 1;
+        assert!(used.cpu <= class.cpu.0, "CPU of a node is not oversubscribed");
+        assert!(used.memory <= class.memory.0, "memory of a node is not oversubscribed");
+        assert!(used.pods <= class.pods, "a node holds no more pods than it may");
+        self.hold(pod, node, grant, true);
+        let left = Work::alone(self.truths[pod.index()].work);
+        let job = Job { node, grant: grant.clone(), left, speed, since: self.now };
+        assert!(self.running.insert(pod, job).is_none(), "a pod is bound once");
+    }
+
+    /// Counts the GPU parts of a grant in or out. For slices the counter is a mask of those held.
+    fn hold(&mut self, pod: PodId, node: NodeId, grant: &Grant, take: bool) {
+        let class = self.empty.class(node);
+        let at = |gpu: u8| {
+            assert!(u16::from(gpu) < class.gpus, "a GPU of this node");
+            self.empty.gpu_id(node, gpu).index()
+        };
+        match (grant, class.need(self.pods.request(pod).gpu)) {
+            (Grant::None, Need::None) => {}
+            (Grant::Gpus(mask), Need::Units { each, count }) => {
+                assert!(mask.count_ones() == u32::from(count), "as many GPUs as asked");
+                for gpu in grant.gpus() {
+                    let held = &mut self.gpu_used[at(gpu)];
+                    *held = if take { *held + each } else { *held - each };
+                    assert!(*held <= class.full(), "a GPU is not oversubscribed");
+                }
+            }
+            (Grant::Slice { gpu, slice }, Need::Slices { mask, count: 1 }) => {
+                toggle(&mut self.gpu_used[at(*gpu)], *slice, mask, take);
+            }
+            (Grant::Slices(slices), Need::Slices { mask, count }) => {
+                assert!(slices.len() == usize::from(count), "as many slices as asked");
+                for (gpu, slice) in slices {
+                    toggle(&mut self.gpu_used[at(*gpu)], *slice, mask, take);
+                }
+            }
+            (grant, need) => panic!("{grant:?} does not give {need:?}"),
+        }
+    }
+
+    fn speed_changed(&mut self, pod: PodId, speed: Speed) {
+        let job = self.running.get_mut(&pod).expect("only a running pod changes its speed");
+        job.left = job.left.minus(Work::done(self.now.since(job.since), job.speed));
+        (job.since, job.speed) = (self.now, speed);
+    }
+
+    fn finished(&mut self, pod: PodId) {
+        let job = self.running.remove(&pod).expect("only a running pod ends");
+        let done = Work::done(self.now.since(job.since), job.speed);
+        assert!(job.left <= done, "a pod ends when its work is done");
+        // Work conservation to one tick: a microsecond less would not have been enough.
+        let early = done.minus(Work::done(crate::units::Span(1), job.speed));
+        assert!(early < job.left || done == Work::default(), "a pod ends as soon as its work is done");
+        self.hold(pod, job.node, &job.grant, false);
+        let request = self.pods.request(pod);
+        let used = &mut self.used[job.node.index()];
+        used.cpu -= request.cpu.0;
+        used.memory -= request.memory.0;
+        used.pods -= 1;
+        self.totals.finished += 1;
+    }
+
+    fn left(&mut self) {
+        assert!(0 < self.waiting, "only a waiting pod leaves the queue");
+        self.waiting -= 1;
+        self.totals.left += 1;
+    }
+}
+
+fn toggle(held: &mut u16, slice: u8, mask: u16, take: bool) {
+    let bit = 1 << slice;
+    assert!(mask & bit != 0, "a slice of the profile that was asked for");
+    assert!((*held & bit == 0) == take, "a slice has one holder");
+    *held ^= bit;
+}
+
+impl Observer for Checker<'_> {
+    fn record(&mut self, at: Time, record: Record<'_>) {
+        assert!(self.now <= at, "records come in order of time");
+        self.now = at;
+        match record {
+            Record::Arrived { .. } => {
+                self.totals.arrived += 1;
+                self.waiting += 1;
+            }
+            Record::Refused { .. } => {}
+            Record::Bound { pod, node, grant, speed } => self.bound(pod, node, grant, speed),
+            Record::SpeedChanged { pod, speed } => self.speed_changed(pod, speed),
+            Record::Finished { pod } => self.finished(pod),
+            Record::GaveUp { .. } | Record::TurnedAway { .. } | Record::NeverFits { .. } => self.left(),
+        }
+        let Totals { arrived, finished, left } = self.totals;
+        let inside = self.waiting + self.running.len() as u64;
+        assert!(arrived == finished + left + inside, "pods in = out + waiting + running + refused");
+    }
+
+    fn end(&mut self, _: Time, _: &Reasons) {
+        assert!(self.totals.arrived == self.pods.pods.len() as u64, "every pod arrives");
+        assert!(self.running.is_empty(), "a run goes on while anything runs");
+        assert!(
+            self.used.iter().all(|u| u.cpu == 0 && u.memory == 0 && u.pods == 0),
+            "an idle cluster is free"
+        );
+        assert!(self.gpu_used.iter().all(|held| *held == 0), "idle GPUs are free");
+    }
+}
