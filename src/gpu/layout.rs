@@ -1,0 +1,509 @@
+//! Sets of MIG slices that can exist together on one GPU.
+//!
+//! A set is legal if and only if each slice sits on a placement of its profile, no two overlap, and
+//! the media engines suffice (NVIDIA's rules as `nvidia-smi mig -lgipp` and NVML state them; compute
+//! slices never bind beyond these). Legal sets stay legal when a slice goes.
+
+use super::{Product, Profile};
+use std::fmt::Write as _;
+
+/// One slice of a layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slice {
+    /// First memory slice.
+    pub start: u8,
+    /// Index into [`Product::profiles`].
+    pub profile: u8,
+}
+
+/// A legal set of slices on one GPU of one product, by start ascending.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Layout(Vec<Slice>);
+
+/// Why slices cannot exist together. [`LayoutError::help`] says what could instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LayoutError {
+    /// The product has no MIG.
+    #[error("{product} has no MIG")]
+    NotMig {
+        /// Product id.
+        product: String,
+    },
+    /// No such profile.
+    #[error("{product} has no MIG profile `{text}`; it has {known}")]
+    UnknownProfile {
+        /// Product id.
+        product: String,
+        /// What was asked for.
+        text: String,
+        /// The product's profiles.
+        known: String,
+        /// The profile probably meant.
+        suggestion: Option<String>,
+    },
+    /// The part after `@` is not a start of the profile.
+    #[error("{profile} cannot start at `{start}` on {product}; it starts at {starts}")]
+    IllegalStart {
+        /// Product id.
+        product: String,
+        /// Profile name.
+        profile: String,
+        /// The start asked for.
+        start: String,
+        /// The starts it has.
+        starts: String,
+    },
+    /// Two slices want one memory slice.
+    #[error("{slice} overlaps {other}")]
+    Overlap {
+        /// The later slice, `profile@start`.
+        slice: String,
+        /// The earlier one.
+        other: String,
+    },
+    /// Media engines are short.
+    #[error("{slice} needs {needed} {engine} on {product}, of which {left} are left")]
+    Engines {
+        /// Product id.
+        product: String,
+        /// The slice that is too many, `profile@start`.
+        slice: String,
+        /// Kind of engine.
+        engine: &'static str,
+        /// How many it needs.
+        needed: u8,
+        /// How many the others leave.
+        left: u8,
+    },
+    /// No placement fits a set of profiles.
+    #[error("{product} has no room for {profile}{}", Beside(.beside))]
+    NoRoom {
+        /// Product id.
+        product: String,
+        /// The first profile, largest first, that does not fit.
+        profile: String,
+        /// The larger ones asked for, which do fit.
+        beside: Vec<String>,
+        /// What fits: the set with each offender left out or made smaller.
+        nearest: Vec<String>,
+    },
+}
+
+impl LayoutError {
+    /// What would be right, as a sentence.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            LayoutError::UnknownProfile { suggestion: Some(word), .. } => {
+                Some(format!("did you mean `{word}`?"))
+            }
+            LayoutError::NoRoom { nearest, .. } if !nearest.is_empty() => {
+                Some(format!("this fits: {}", nearest.join(", ")))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// ` beside …`, or nothing.
+struct Beside<'a>(&'a [String]);
+
+impl std::fmt::Display for Beside<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            [] => Ok(()),
+            others => write!(f, " beside {}", others.join(", ")),
+        }
+    }
+}
+
+impl Layout {
+    /// The layout of these slices.
+    ///
+    /// # Errors
+    /// The first slice, by start, that cannot be.
+    ///
+    /// # Panics
+    /// If a profile index is not one of the product's.
+    pub fn new(product: &Product, mut slices: Vec<Slice>) -> Result<Layout, LayoutError> {
+        slices.sort_unstable();
+        let mut room = Room::of(product);
+        for (i, slice) in slices.iter().enumerate() {
+            let profile = &product.profiles()[usize::from(slice.profile)];
+            if !profile.starts().contains(&slice.start) {
+                return Err(illegal_start(product, profile, &slice.start.to_string()));
+            }
+            room = room.take(profile, slice.start).ok_or_else(|| {
+                let name = slice_name(product, *slice);
+                let overlapped = slices[..i].iter().find(|o| overlap(product, **o, *slice));
+                match overlapped {
+                    Some(other) => LayoutError::Overlap { slice: name, other: slice_name(product, *other) },
+                    None => room.lacks(product, profile, name),
+                }
+            })?;
+        }
+        Ok(Layout(slices))
+    }
+
+    /// A layout that holds these profiles, each written as [`Product::resolve_profile`] reads it,
+    /// with `@` and a start where the place is given: `3g.20gb@4`.
+    ///
+    /// Of all that fit it is the one with the lexicographically smallest starts, larger profiles
+    /// first. The search is exact; it visits each partial layout at most once (2,319 at most).
+    ///
+    /// # Errors
+    /// A name or start that the product lacks; else the first profile, larger ones first, that does
+    /// not fit beside those before it.
+    pub fn place(product: &Product, names: &[impl AsRef<str>]) -> Result<Layout, LayoutError> {
+        if !product.is_mig() {
+            return Err(LayoutError::NotMig { product: product.id().to_owned() });
+        }
+        let mut wants = Vec::with_capacity(names.len());
+        for name in names {
+            wants.push(Want::parse(product, name.as_ref())?);
+        }
+        wants.sort_by_key(Want::key);
+        let slices = fit(&wants, Room::of(product)).ok_or_else(|| no_room(product, &wants))?;
+        Ok(Layout::new(product, slices).expect("the search takes legal places only"))
+    }
+
+    /// Slices by start.
+    #[must_use]
+    pub fn slices(&self) -> &[Slice] {
+        &self.0
+    }
+
+    /// The multiset of profiles, by index ascending.
+    #[must_use]
+    pub fn geometry(&self) -> Vec<u8> {
+        let mut profiles: Vec<u8> = self.0.iter().map(|s| s.profile).collect();
+        profiles.sort_unstable();
+        profiles
+    }
+
+    /// As people write it: `1g.5gb@0 1g.5gb@1 3g.20gb@4`.
+    #[must_use]
+    pub fn describe(&self, product: &Product) -> String {
+        let names: Vec<_> = self.0.iter().map(|s| slice_name(product, *s)).collect();
+        names.join(" ")
+    }
+
+    /// From slices that are known to be legal and sorted.
+    pub(super) fn of_legal(slices: Vec<Slice>) -> Layout {
+        debug_assert!(slices.is_sorted(), "slices stand by start");
+        Layout(slices)
+    }
+}
+
+fn slice_name(product: &Product, slice: Slice) -> String {
+    format!("{}@{}", product.profiles()[usize::from(slice.profile)].name(), slice.start)
+}
+
+fn mask(profile: &Profile, start: u8) -> u16 {
+    // Up to 16 slices: shift in 32 bits so that a full GPU of 16 does not overflow.
+    (((1_u32 << profile.memory_slices()) - 1) << start) as u16
+}
+
+fn overlap(product: &Product, a: Slice, b: Slice) -> bool {
+    let mask = |s: Slice| mask(&product.profiles()[usize::from(s.profile)], s.start);
+    mask(a) & mask(b) != 0
+}
+
+/// What is left of a GPU: memory slices and media engines.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    taken: u16,
+    /// In the order of [`super::Engines::media`]; `None` where the product's are not known, and
+    /// then they limit nothing.
+    engines: Option<[u8; 4]>,
+}
+
+impl Room {
+    /// An empty GPU.
+    pub(super) fn of(product: &Product) -> Room {
+        Room { taken: 0, engines: product.engines().map(|e| e.media().map(|(_, n)| n)) }
+    }
+
+    /// What is left after a profile stands at `start`, one of its starts; `None` if it cannot.
+    pub(super) fn take(self, profile: &Profile, start: u8) -> Option<Room> {
+        let mask = mask(profile, start);
+        if self.taken & mask != 0 {
+            return None;
+        }
+        let mut engines = self.engines;
+        if let (Some(left), Some(needed)) = (&mut engines, profile.engines()) {
+            for (left, (_, needed)) in left.iter_mut().zip(needed.media()) {
+                *left = left.checked_sub(needed)?;
+            }
+        }
+        Some(Room { taken: self.taken | mask, engines })
+    }
+
+    /// The engine that a profile lacks here.
+    fn lacks(self, product: &Product, profile: &Profile, slice: String) -> LayoutError {
+        let needed = profile.engines().expect("only known engines can lack").media();
+        let left = self.engines.expect("only known engines can lack");
+        let ((engine, needed), left) =
+            needed.into_iter().zip(left).find(|((_, n), left)| left < n).expect("an engine lacks");
+        LayoutError::Engines { product: product.id().to_owned(), slice, engine, needed, left }
+    }
+}
+
+/// One profile to place.
+#[derive(Clone, Copy, Debug)]
+struct Want<'a> {
+    profile: &'a Profile,
+    /// The start that was given.
+    pinned: Option<u8>,
+}
+
+impl<'a> Want<'a> {
+    fn parse(product: &'a Product, text: &str) -> Result<Want<'a>, LayoutError> {
+        let (name, start) = match text.split_once('@') {
+            Some((name, start)) => (name, Some(start.trim())),
+            None => (text, None),
+        };
+        let profile = product.resolve_profile(name).ok_or_else(|| unknown_profile(product, name))?;
+        let pinned = match start {
+            None => None,
+            Some(text) => {
+                let legal = text.parse().ok().filter(|s| profile.starts().contains(s));
+                Some(legal.ok_or_else(|| illegal_start(product, profile, text))?)
+            }
+        };
+        Ok(Want { profile, pinned })
+    }
+
+    /// Larger first; equal profiles side by side, pinned ones before the others.
+    fn key(&self) -> impl Ord + use<> {
+        use std::cmp::Reverse;
+        let Profile { memory_slices, compute_slices, index, .. } = self.profile;
+        (Reverse(*memory_slices), Reverse(*compute_slices), *index, self.pinned.is_none(), self.pinned)
+    }
+
+    fn name(&self) -> String {
+        let mut name = self.profile.name().to_owned();
+        if let Some(start) = self.pinned {
+            write!(name, "@{start}").expect("writing to a string succeeds");
+        }
+        name
+    }
+}
+
+/// Places for `wants`, which stand in the order of [`Want::key`].
+fn fit(wants: &[Want<'_>], room: Room) -> Option<Vec<Slice>> {
+    fn search(wants: &[Want<'_>], from: u8, room: Room, slices: &mut Vec<Slice>) -> bool {
+        let Some((want, rest)) = wants.split_first() else { return true };
+        let pinned = want.pinned.as_slice();
+        let starts = if pinned.is_empty() { want.profile.starts() } else { pinned };
+        for start in starts.iter().copied().filter(|s| want.pinned.is_some() || from <= *s) {
+            let Some(left) = room.take(want.profile, start) else { continue };
+            slices.push(Slice { start, profile: want.profile.index() });
+            // The next of the same profile goes further right: orders of equals are one layout.
+            let twin =
+                |next: &Want<'_>| want.pinned.is_none() && next.profile.index() == want.profile.index();
+            let next = if rest.first().is_some_and(twin) { start + 1 } else { 0 };
+            if search(rest, next, left, slices) {
+                return true;
+            }
+            slices.pop();
+        }
+        false
+    }
+    let mut slices = Vec::with_capacity(wants.len());
+    search(wants, 0, room, &mut slices).then_some(slices)
+}
+
+fn no_room(product: &Product, wants: &[Want<'_>]) -> LayoutError {
+    let empty = Room::of(product);
+    let fitting = (1..=wants.len())
+        .find(|n| fit(&wants[..*n], empty).is_none())
+        .expect("a set that does not fit has a first prefix that does not")
+        - 1;
+    LayoutError::NoRoom {
+        product: product.id().to_owned(),
+        profile: wants[fitting].name(),
+        beside: wants[..fitting].iter().map(Want::name).collect(),
+        nearest: nearest_fit(product, wants).iter().map(Want::name).collect(),
+    }
+}
+
+/// The set with each want that does not fit made smaller, or left out where nothing smaller fits.
+fn nearest_fit<'a>(product: &'a Product, wants: &[Want<'a>]) -> Vec<Want<'a>> {
+    let mut kept: Vec<Want<'a>> = Vec::new();
+    for want in wants {
+        let smaller = |p: &&Profile| {
+            p.is_plain()
+                && p.memory_slices() <= want.profile.memory_slices()
+                && p.compute_slices() <= want.profile.compute_slices()
+        };
+        let instead = product.profiles().iter().rev().filter(smaller);
+        let choices = std::iter::once(*want).chain(instead.map(|profile| Want { profile, pinned: None }));
+        for choice in choices {
+            let mut with = kept.clone();
+            with.push(choice);
+            with.sort_by_key(Want::key);
+            if fit(&with, Room::of(product)).is_some() {
+                kept = with;
+                break;
+            }
+        }
+    }
+    kept
+}
+
+fn unknown_profile(product: &Product, text: &str) -> LayoutError {
+    LayoutError::UnknownProfile {
+        product: product.id().to_owned(),
+        text: text.to_owned(),
+        known: product.profile_names(),
+        suggestion: product.suggest_profile(text).map(str::to_owned),
+    }
+}
+
+fn illegal_start(product: &Product, profile: &Profile, start: &str) -> LayoutError {
+    let starts: Vec<_> = profile.starts().iter().map(u8::to_string).collect();
+    LayoutError::IllegalStart {
+        product: product.id().to_owned(),
+        profile: profile.name().to_owned(),
+        start: start.to_owned(),
+        starts: starts.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::{Catalogue, states};
+    use std::collections::BTreeSet;
+
+    fn product(id: &str) -> &'static Product {
+        Catalogue::builtin().find(id).expect("a product of the catalogue")
+    }
+
+    /// Places `wants` on `id`; the answer is the layout, or the message with its help.
+    #[track_caller]
+    fn check(id: &str, wants: &str, expected: &str) {
+        let names: Vec<&str> = wants.split_whitespace().collect();
+        let answer = match Layout::place(product(id), &names) {
+            Ok(layout) => layout.describe(product(id)),
+            Err(error) => match error.help() {
+                Some(help) => format!("{error}; {help}"),
+                None => error.to_string(),
+            },
+        };
+        assert_eq!(answer, expected, "{wants}");
+    }
+
+    #[test]
+    fn places_are_found() {
+        check("a100-40gb", "", "");
+        check("a100-40gb", "1g 1g 1g 1g 3g", "1g.5gb@0 1g.5gb@1 1g.5gb@2 1g.5gb@3 3g.20gb@4");
+        check("a100-40gb", "2g 2g 3g", "2g.10gb@0 2g.10gb@2 3g.20gb@4");
+        check("a100-40gb", "3g 1g 1g 1g", "3g.20gb@0 1g.5gb@4 1g.5gb@5 1g.5gb@6");
+        check("a100-40gb", "3g 4g", "4g.20gb@0 3g.20gb@4");
+        check(
+            "a100-40gb",
+            "1g.10gb 1g 1g 1g 1g 1g 1g",
+            "1g.5gb@0 1g.5gb@1 1g.5gb@2 1g.5gb@3 1g.5gb@4 1g.5gb@5 1g.10gb@6",
+        );
+        check("a100-40gb", "1g 3g@4 1g@1", "1g.5gb@0 1g.5gb@1 3g.20gb@4");
+        check(
+            "rtx-pro-6000-blackwell-96gb",
+            "1g.24gb+me.all 1g.24gb-me 2g.48gb-me",
+            "2g.48gb-me@0 1g.24gb+me.all@6 1g.24gb-me@9",
+        );
+    }
+
+    #[test]
+    fn refusals_say_what_fits() {
+        check("a100-40gb", "3g@2", "3g.20gb cannot start at `2` on a100-40gb; it starts at 0, 4");
+        check("a100-40gb", "3g@x", "3g.20gb cannot start at `x` on a100-40gb; it starts at 0, 4");
+        check(
+            "a100-40gb",
+            "4g 4g",
+            "a100-40gb has no room for 4g.20gb beside 4g.20gb; this fits: 4g.20gb, 3g.20gb",
+        );
+        check(
+            "a100-40gb",
+            "3g@0 1g 1g 1g 1g",
+            "a100-40gb has no room for 1g.5gb beside 3g.20gb@0, 1g.5gb, 1g.5gb, 1g.5gb; \
+             this fits: 3g.20gb@0, 1g.5gb, 1g.5gb, 1g.5gb",
+        );
+        check(
+            "a100-40gb",
+            "1g.5gb+me 1g.5gb+me",
+            "a100-40gb has no room for 1g.5gb+me beside 1g.5gb+me; this fits: 1g.5gb, 1g.5gb+me",
+        );
+        check(
+            "a30-24gb",
+            "1g.6bg",
+            "a30-24gb has no MIG profile `1g.6bg`; it has 1g.6gb, 1g.6gb+me, 2g.12gb, 2g.12gb+me, 4g.24gb; \
+             did you mean `1g.6gb`?",
+        );
+        check("t4", "1g", "t4 has no MIG");
+    }
+
+    #[test]
+    fn given_places_are_checked() {
+        let a100 = product("a100-40gb");
+        let index = |name: &str| a100.resolve_profile(name).expect("a profile of the A100").index();
+        let slices = |list: &[(&str, u8)]| {
+            Layout::new(
+                a100,
+                list.iter().map(|(p, start)| Slice { start: *start, profile: index(p) }).collect(),
+            )
+            .map(|l| l.describe(a100))
+            .map_err(|e| e.to_string())
+        };
+        assert_eq!(slices(&[("3g", 4), ("1g", 3)]), Ok("1g.5gb@3 3g.20gb@4".to_owned()));
+        assert_eq!(slices(&[("3g", 0), ("1g", 3)]), Err("1g.5gb@3 overlaps 3g.20gb@0".to_owned()));
+        assert_eq!(
+            slices(&[("1g", 7)]),
+            Err("1g.5gb cannot start at `7` on a100-40gb; it starts at 0, 1, 2, 3, 4, 5, 6".to_owned())
+        );
+        let media = slices(&[("1g.5gb+me", 0), ("1g.5gb+me", 1)]);
+        assert_eq!(media, Err("1g.5gb+me@1 needs 1 JPEG on a100-40gb, of which 0 are left".to_owned()));
+    }
+
+    /// The search against the enumeration: every geometry is found, nothing else is.
+    #[test]
+    fn placing_is_exact() {
+        for id in ["a100-40gb", "a30-24gb", "rtx-pro-6000-blackwell-96gb", "thor-igpu"] {
+            let product = product(id);
+            let geometries: BTreeSet<_> = states(product, |_| true).iter().map(Layout::geometry).collect();
+            for geometry in &geometries {
+                for extra in product.profiles() {
+                    let mut wanted = geometry.clone();
+                    wanted.push(extra.index());
+                    wanted.sort_unstable();
+                    let names: Vec<_> =
+                        wanted.iter().map(|p| product.profiles()[usize::from(*p)].name()).collect();
+                    let found = Layout::place(product, &names).map(|l| l.geometry());
+                    assert_eq!(found.ok(), geometries.get(&wanted).cloned(), "{id}: {names:?}");
+                }
+            }
+        }
+    }
+
+    /// The driver's printed maxima follow from the three rules.
+    #[test]
+    fn instance_counts_follow_from_the_rules() {
+        let mut profiles = 0;
+        for product in Catalogue::builtin() {
+            for profile in product.profiles() {
+                let copies = |n: u8| vec![profile.name(); usize::from(n)];
+                let most = profile.max_instances();
+                assert!(Layout::place(product, &copies(most)).is_ok(), "{} {}", product.id(), profile.name());
+                assert!(
+                    Layout::place(product, &copies(most + 1)).is_err(),
+                    "{} {}",
+                    product.id(),
+                    profile.name()
+                );
+                profiles += 1;
+            }
+        }
+        assert_eq!(profiles, 176);
+    }
+}

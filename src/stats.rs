@@ -1,0 +1,1 @@
+//! Sample arithmetic, and closed forms of queueing theory to judge simulations by.
