@@ -1,6 +1,7 @@
 //! slicewise
 pub mod cluster;
 pub mod diag;
+pub mod engine;
 pub mod id;
 pub mod metrics;
 pub mod rng;
