@@ -1,0 +1,282 @@
+//! A ladder queue: amortized constant time, whatever the keys look like.
+//!
+//! ```text
+//!   sooner                                                               later
+//!   bottom     | rung 1                   | rung 0                     | top
+//!   ▁▂▃▄▅▆▇    | ▒▒ ▒▒ ▒▒ ▒▒ ▒▒ ▒▒ ▒▒ ▒▒  | ░░░░ ░░░░ ░░░░ ░░░░ ░░░░   | ······
+//!   sorted     | buckets of one bucket → | of the whole top           | as they came
+//! ```
+//!
+//! Only `bottom` is sorted. When it runs dry it takes the next bucket of the innermost rung; a
+//! bucket too big to sort at once is spread over a finer rung first. The order is exact because
+//! `bottom` is sorted by the whole key and everything elsewhere is later than all of it.
+//!
+//! Buckets split the *whole key*, not only its time, so a burst at one instant is spread over
+//! buckets by rank and sequence like anything else: no case is special and none is quadratic.
+//!
+//! Before changing anything, know how the pieces share the line of keys. A rung reaches up to its
+//! `last` and no further, because widths round up: without that, a key just beyond a rung's source
+//! bucket would land in the rung and overtake. Between a rung's `last` and the end of the bucket it
+//! was made from, keys go to that bucket, which therefore stays *current* until the rung is used
+//! up. A far outlier thus costs one coarse rung, whose first bucket then serves as the top.
+
+use super::Queue;
+
+/// A batch up to this size is sorted; a bigger one is spread over a rung first.
+///
+/// Measured: sorting costs some log₂ of it per key, spreading about as much as five halvings.
+const SORT_MAX: usize = 48;
+
+/// `bottom` up to this size takes insertions in place; beyond, it is spread over a rung.
+///
+/// Far enough above [`SORT_MAX`] that a spread is paid for by many insertions, and small enough
+/// that shifting half of it costs less than a cache miss.
+const BOTTOM_MAX: usize = 128;
+
+/// Keys a bucket should hold when its rung is made, as a power of two.
+const KEYS_PER_BUCKET_LOG2: u32 = 2;
+
+/// The fewest buckets of a rung, as a power of two.
+const BUCKETS_LOG2_MIN: u32 = 6;
+
+/// The most buckets of a rung, as a power of two: their heads (4 B each) fit a second-level cache.
+const BUCKETS_LOG2_MAX: u32 = 16;
+
+/// Keys in one chunk of a bucket: with its length and link it fills two cache lines.
+const CHUNK_KEYS: usize = 7;
+
+/// No chunk: the end of a bucket's list.
+const NIL: u32 = u32::MAX;
+
+/// The queue of the [`Calendar`](super::Calendar): see the module's own words.
+#[derive(Debug)]
+pub struct Ladder {
+    /// Keys up to `bottom_last`, latest first, so that the next one is popped from the end.
+    /// Empty only if the whole queue is.
+    bottom: Vec<u128>,
+    bottom_last: u128,
+    /// Coarse to fine; each was made from the current bucket of the one before.
+    rungs: Vec<Rung>,
+    /// Keys beyond the last of `rungs[0]`, in no order.
+    top: Vec<u128>,
+    chunks: Chunks,
+    /// Rungs used up, kept for their allocations.
+    spare: Vec<Rung>,
+    len: usize,
+}
+
+impl Default for Ladder {
+    fn default() -> Ladder {
+        Ladder {
+            bottom: Vec::new(),
+            bottom_last: u128::MAX,
+            rungs: Vec::new(),
+            top: Vec::new(),
+            chunks: Chunks { pool: Vec::new(), free: NIL },
+            spare: Vec::new(),
+            len: 0,
+        }
+    }
+}
+
+impl Queue for Ladder {
+    #[inline]
+    fn push(&mut self, key: u128) {
+        self.len += 1;
+        if key <= self.bottom_last {
+            self.insert(key);
+        } else if let Some(rung) = self.rungs.iter_mut().rev().find(|rung| key <= rung.last) {
+            rung.push(&mut self.chunks, key);
+        } else {
+            self.top.push(key);
+        }
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<u128> {
+        let key = self.bottom.pop()?;
+        self.len -= 1;
+        if self.bottom.is_empty() {
+            self.refill();
+        }
+        Some(key)
+    }
+
+    #[inline]
+    fn peek(&self) -> Option<u128> {
+        self.bottom.last().copied()
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+}
+
+impl Ladder {
+    /// Puts a key in its place in `bottom`.
+    fn insert(&mut self, key: u128) {
+        let place = self.bottom.partition_point(|later| key < *later);
+        self.bottom.insert(place, key);
+        if BOTTOM_MAX < self.bottom.len() {
+            self.spread();
+            self.refill();
+        }
+    }
+
+    /// Fills the empty `bottom` with the next keys, sorted.
+    #[inline(never)]
+    fn refill(&mut self) {
+        assert!(self.bottom.is_empty(), "what is sorted comes first");
+        while self.bottom.is_empty() {
+            let Some(rung) = self.rungs.last_mut() else {
+                std::mem::swap(&mut self.bottom, &mut self.top);
+                self.bottom_last = u128::MAX;
+                if SORT_MAX < self.bottom.len() {
+                    self.spread();
+                    continue;
+                }
+                break;
+            };
+            match rung.drain_next(&mut self.chunks, &mut self.bottom) {
+                Some(last) => self.bottom_last = last,
+                None => self.spare.extend(self.rungs.pop()),
+            }
+            if SORT_MAX < self.bottom.len() {
+                self.spread();
+            }
+        }
+        self.bottom.sort_unstable_by(|a, b| b.cmp(a));
+    }
+
+    /// Moves all of `bottom` to a new innermost rung. A refill must follow.
+    fn spread(&mut self) {
+        let (mut low, mut high) = (u128::MAX, 0);
+        for &key in &self.bottom {
+            low = low.min(key);
+            high = high.max(key);
+        }
+        assert!(low < high, "keys are distinct");
+        // Insertions may have brought keys from before the current bucket of the rung below. The
+        // new rung must reach up to that bucket, or keys in the gap would belong nowhere.
+        if let Some(parent) = self.rungs.last() {
+            high = high.max(parent.current_first());
+        }
+        let mut rung = self.spare.pop().unwrap_or_default();
+        rung.cover(low, high, self.bottom.len(), self.bottom_last);
+        for key in self.bottom.drain(..) {
+            rung.push(&mut self.chunks, key);
+        }
+        self.rungs.push(rung);
+    }
+}
+
+/// A stretch of keys cut into buckets of equal width.
+#[derive(Debug, Default)]
+struct Rung {
+    first: u128,
+    /// The last key that belongs here; widths round up, so this may be amid a bucket.
+    last: u128,
+    /// A bucket is 2^`shift` keys wide.
+    shift: u32,
+    /// The bucket drained last; all before it are empty and stay so.
+    current: usize,
+    /// For each bucket the newest chunk of its list, or [`NIL`].
+    heads: Vec<u32>,
+}
+
+impl Rung {
+    /// Sets this empty rung up for `count` keys of `low..=high`, and as far as `limit` at no cost.
+    fn cover(&mut self, low: u128, high: u128, count: usize, limit: u128) {
+        let log2 = (count.ilog2() + 1)
+            .saturating_sub(KEYS_PER_BUCKET_LOG2)
+            .clamp(BUCKETS_LOG2_MIN, BUCKETS_LOG2_MAX);
+        let bits = u128::BITS - (high - low).leading_zeros();
+        self.first = low;
+        self.shift = bits.saturating_sub(log2);
+        let reach = u128::MAX >> (u128::BITS - log2 - self.shift);
+        self.last = low.saturating_add(reach).min(limit);
+        self.current = 0;
+        self.heads.clear();
+        self.heads.resize(1 << log2, NIL);
+    }
+
+    #[inline]
+    fn push(&mut self, chunks: &mut Chunks, key: u128) {
+        let bucket = ((key - self.first) >> self.shift) as usize;
+        chunks.push(&mut self.heads[bucket], key);
+    }
+
+    /// Moves the first bucket that holds anything to `batch` and returns the last key that belongs
+    /// to it; `None` when the rung is used up.
+    fn drain_next(&mut self, chunks: &mut Chunks, batch: &mut Vec<u128>) -> Option<u128> {
+        self.current += self.heads[self.current..].iter().position(|head| *head != NIL)?;
+        chunks.drain(&mut self.heads[self.current], batch);
+        let width_less_1 = (1_u128 << self.shift) - 1;
+        Some(self.current_first().saturating_add(width_less_1).min(self.last))
+    }
+
+    /// The first key of the current bucket.
+    fn current_first(&self) -> u128 {
+        self.first + ((self.current as u128) << self.shift)
+    }
+}
+
+/// The memory of all buckets: lists of chunks from one pool.
+///
+/// A chunk freed last is used next, while it is still cached; a vector per bucket would leave its
+/// memory behind, cold, until the rung comes round again.
+#[derive(Debug)]
+struct Chunks {
+    pool: Vec<Chunk>,
+    /// The first of the list of free chunks, or [`NIL`].
+    free: u32,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    next: u32,
+    len: u32,
+    keys: [u128; CHUNK_KEYS],
+}
+
+const _: () = assert!(size_of::<Chunk>() == 128, "a chunk fills two cache lines");
+
+impl Chunks {
+    #[inline]
+    fn push(&mut self, head: &mut u32, key: u128) {
+        if let Some(chunk) = self.pool.get_mut(*head as usize)
+            && (chunk.len as usize) < CHUNK_KEYS
+        {
+            chunk.keys[chunk.len as usize] = key;
+            chunk.len += 1;
+        } else {
+            *head = self.take(*head, key);
+        }
+    }
+
+    /// A chunk with this one key, before `next` in its list.
+    fn take(&mut self, next: u32, key: u128) -> u32 {
+        let mut keys = [0; CHUNK_KEYS];
+        keys[0] = key;
+        let fresh = Chunk { next, len: 1, keys };
+        if let Some(chunk) = self.pool.get_mut(self.free as usize) {
+            let index = std::mem::replace(&mut self.free, chunk.next);
+            *chunk = fresh;
+            index
+        } else {
+            let index = u32::try_from(self.pool.len()).expect("fewer than 2^32 chunks of keys");
+            assert!(index != NIL, "the last index means no chunk");
+            self.pool.push(fresh);
+            index
+        }
+    }
+
+    /// Moves a bucket's keys to `batch` and frees its chunks.
+    fn drain(&mut self, head: &mut u32, batch: &mut Vec<u128>) {
+        while let Some(chunk) = self.pool.get_mut(*head as usize) {
+            batch.extend_from_slice(&chunk.keys[..chunk.len as usize]);
+            let next = std::mem::replace(&mut chunk.next, self.free);
+            self.free = std::mem::replace(head, next);
+        }
+    }
+}
