@@ -52,11 +52,11 @@
 //! - Files are touched only at the edges: `trace`, `report` when it writes, and `cli`.
 
 pub mod diag;
-pub mod engine;
 pub mod id;
 pub mod rng;
 pub mod units;
 
+pub mod engine;
 pub mod gpu;
 pub mod stats;
 
