@@ -6,6 +6,7 @@
 //! mode: see [`Share`]. Every change is logged, so that indexes over nodes can catch up lazily
 //! ([`Cluster::changes_since`]).
 
+pub mod build;
 pub mod spec;
 
 use crate::id::{GpuId, NodeId, SliceId};

@@ -74,4 +74,3 @@ pub mod sim;
 pub mod trace;
 
 pub mod scenario;
-

@@ -1,0 +1,227 @@
+//! From what a scenario says about nodes to a cluster, checked against the GPU catalogue.
+
+use super::spec::{Mode, Mps, NodeGroup};
+use super::{Cluster, GPUS_PER_NODE_MAX, NodeClass, Share, Slice};
+use crate::gpu::{Catalogue, Layout, LayoutError, Product};
+use crate::workload::request::SliceNames;
+
+/// Why a group of nodes cannot exist. [`BuildError::help`] says what could.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// The mode needs facts about a product that is not in the catalogue.
+    #[error("node group `{group}`: the catalogue has no GPU `{model}`, and {mode} needs one")]
+    UnknownGpu {
+        /// Node group.
+        group: String,
+        /// What was named.
+        model: String,
+        /// The mode.
+        mode: &'static str,
+        /// The product probably meant.
+        suggestion: Option<String>,
+    },
+    /// The layout is impossible.
+    #[error("node group `{group}`: {error}")]
+    Layout {
+        /// Node group.
+        group: String,
+        /// Why.
+        error: LayoutError,
+    },
+    /// More GPUs than a node can have here.
+    #[error("node group `{group}`: {gpus} GPUs on one node; slicewise counts up to {GPUS_PER_NODE_MAX}")]
+    TooManyGpus {
+        /// Node group.
+        group: String,
+        /// GPUs asked for.
+        gpus: u16,
+    },
+    /// More slices on one GPU than a mask holds, which no product reaches.
+    #[error("node group `{group}`: {slices} slices on one GPU; slicewise counts up to 16")]
+    TooManySlices {
+        /// Node group.
+        group: String,
+        /// Slices.
+        slices: usize,
+    },
+    /// Neither groups nor lists name a node.
+    #[error("the cluster has no nodes")]
+    NoNodes,
+}
+
+impl BuildError {
+    /// What would be right, as a sentence.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            BuildError::UnknownGpu { suggestion, .. } => {
+                suggestion.as_ref().map(|word| format!("did you mean `{word}`?"))
+            }
+            BuildError::Layout { error, .. } => error.help(),
+            BuildError::TooManyGpus { .. } => Some("use several nodes".to_owned()),
+            BuildError::TooManySlices { .. } => None,
+            BuildError::NoNodes => {
+                Some("give `cluster.nodes` a group with a `count` of at least 1".to_owned())
+            }
+        }
+    }
+}
+
+/// The cluster of these groups, in order, nodes named `<group>-<i>` (a group of one that is flagged
+/// `single` keeps the bare name, as nodes of a list do).
+///
+/// # Errors
+/// Every reason why it cannot be built.
+pub fn build(
+    groups: &[(NodeGroup, bool)],
+    catalogue: &Catalogue,
+    slices: &mut SliceNames,
+) -> Result<Cluster, Vec<BuildError>> {
+    let mut classes: Vec<NodeClass> = Vec::new();
+    let mut nodes = Vec::new();
+    let mut errors = Vec::new();
+    for (group, single) in groups {
+        let class = match class(group, catalogue, slices) {
+            Ok(class) => class,
+            Err(error) => {
+                errors.push(error);
+                continue;
+            }
+        };
+        let index = classes.iter().position(|known| *known == class).unwrap_or_else(|| {
+            classes.push(class);
+            classes.len() - 1
+        });
+        let index = u16::try_from(index).expect("fewer than 65,536 kinds of node");
+        let name = |i: u32| if *single { group.name.clone() } else { format!("{}-{i}", group.name) };
+        nodes.extend((0..group.count).map(|i| (name(i), index)));
+    }
+    if nodes.is_empty() && errors.is_empty() {
+        errors.push(BuildError::NoNodes);
+    }
+    if errors.is_empty() { Ok(Cluster::new(classes, nodes)) } else { Err(errors) }
+}
+
+fn class(group: &NodeGroup, catalogue: &Catalogue, slices: &mut SliceNames) -> Result<NodeClass, BuildError> {
+    let (model, gpus) = group.gpus.as_ref().map_or(("", 0), |gpus| (gpus.model.as_str(), gpus.count));
+    if GPUS_PER_NODE_MAX < usize::from(gpus) {
+        return Err(BuildError::TooManyGpus { group: group.name.clone(), gpus });
+    }
+    let product = catalogue.find(model);
+    let share = share(group, product, model, catalogue, slices)?;
+    Ok(NodeClass {
+        cpu: group.cpu,
+        memory: group.memory,
+        pods: group.pods,
+        gpus,
+        model: product.map_or(model, Product::id).to_owned(),
+        memory_slices: product.map_or(0, Product::memory_slices),
+        share,
+        labels: group.labels.clone(),
+        taints: group.taints.clone(),
+        price_per_hour: group.price_per_hour,
+    })
+}
+
+fn share(
+    group: &NodeGroup,
+    product: Option<&Product>,
+    model: &str,
+    catalogue: &Catalogue,
+    slices: &mut SliceNames,
+) -> Result<Share, BuildError> {
+    let needed = |mode| {
+        product.ok_or_else(|| BuildError::UnknownGpu {
+            group: group.name.clone(),
+            model: model.to_owned(),
+            mode,
+            suggestion: catalogue.suggest(model).map(str::to_owned),
+        })
+    };
+    Ok(match &group.mode {
+        _ if group.gpus.is_none() => Share::Whole,
+        Mode::Whole => Share::Whole,
+        Mode::Fraction => Share::Milli,
+        Mode::TimeSlicing { replicas } => Share::Replicas { replicas: *replicas, mps: false },
+        Mode::Mps(Mps::Replicas(replicas)) => Share::Replicas { replicas: *replicas, mps: true },
+        Mode::Mps(Mps::Memory { clients }) => {
+            Share::Memory { gb: needed("MPS memory slicing")?.memory_gb(), clients: *clients }
+        }
+        Mode::Mig(profiles) => {
+            let product = needed("MIG")?;
+            let layout = Layout::place(product, profiles)
+                .map_err(|error| BuildError::Layout { group: group.name.clone(), error })?;
+            let slices: Vec<Slice> =
+                layout.slices().iter().map(|slice| lower(slice, product, slices)).collect();
+            if 16 < slices.len() {
+                return Err(BuildError::TooManySlices { group: group.name.clone(), slices: slices.len() });
+            }
+            Share::Slices { slices, compute: product.compute_slices() }
+        }
+    })
+}
+
+fn lower(slice: &crate::gpu::Slice, product: &Product, names: &mut SliceNames) -> Slice {
+    let profile = &product.profiles()[usize::from(slice.profile)];
+    Slice {
+        profile: names.intern(profile.name()),
+        label: format!("{}@{}", profile.name(), slice.start),
+        start: slice.start,
+        size: profile.memory_slices(),
+        compute: profile.compute_slices(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::spec::Gpus;
+    use crate::id::NodeId;
+    use crate::units::{Mib, MilliCpu};
+
+    fn group(model: &str, mode: Mode) -> NodeGroup {
+        NodeGroup {
+            name: "g".to_owned(),
+            count: 2,
+            cpu: MilliCpu(1_000),
+            memory: Mib(1),
+            pods: 110,
+            gpus: Some(Gpus { model: model.to_owned(), count: 8 }),
+            mode,
+            labels: Default::default(),
+            taints: Vec::new(),
+            price_per_hour: None,
+        }
+    }
+
+    fn build_one(group: NodeGroup) -> Result<Cluster, Vec<BuildError>> {
+        build(&[(group, false)], Catalogue::builtin(), &mut SliceNames::default())
+    }
+
+    #[test]
+    fn slices_stand_at_legal_places() {
+        let mode = Mode::Mig(["3g", "1g", "1g", "1g", "1g"].map(str::to_owned).to_vec());
+        let cluster = build_one(group("a100-40gb", mode)).expect("legal with the 3g at 4");
+        let Share::Slices { slices, compute } = &cluster.class(NodeId(1)).share else { panic!("MIG") };
+        let labels: Vec<_> = slices.iter().map(|s| s.label.as_str()).collect();
+        assert_eq!(labels, ["1g.5gb@0", "1g.5gb@1", "1g.5gb@2", "1g.5gb@3", "3g.20gb@4"]);
+        assert_eq!((*compute, cluster.name(NodeId(1)), cluster.gpus()), (7, "g-1", 16));
+    }
+
+    #[test]
+    fn impossible_groups_say_why() {
+        for (group, text) in [
+            (group("a100-40gb", Mode::Mig(vec!["4g".into(), "4g".into()])), "4g.20gb"),
+            (group("a100-40", Mode::Mps(Mps::Memory { clients: 48 })), "the catalogue has no GPU `a100-40`"),
+            (group("v100-sxm2-16gb", Mode::Mig(vec!["1g".into()])), "no MIG"),
+            (
+                NodeGroup { gpus: Some(Gpus { model: "x".into(), count: 65 }), ..group("x", Mode::Whole) },
+                "65 GPUs",
+            ),
+            (NodeGroup { count: 0, ..group("x", Mode::Whole) }, "no nodes"),
+        ] {
+            let errors = build_one(group).expect_err(text);
+            assert!(errors[0].to_string().contains(text), "{}", errors[0]);
+        }
+    }
+}
