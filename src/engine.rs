@@ -200,8 +200,7 @@ impl<R: Rank, Q: Queue> Calendar<R, Q> {
 }
 
 fn pack(at: Time, rank: u8, epoch: Epoch, target: u32) -> u128 {
-    let low =
-        u64::from(rank) << (SEQUENCE_BITS + TARGET_BITS) | epoch.0 << TARGET_BITS | u64::from(target);
+    let low = u64::from(rank) << (SEQUENCE_BITS + TARGET_BITS) | epoch.0 << TARGET_BITS | u64::from(target);
     u128::from(at.0) << TIME_SHIFT | u128::from(low)
 }
 
