@@ -74,3 +74,5 @@ pub mod sim;
 pub mod trace;
 
 pub mod scenario;
+
+pub mod experiment;

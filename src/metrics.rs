@@ -62,6 +62,8 @@ pub struct Group {
     pub counts: Counts,
     /// Seconds from arrival to binding, over the pods that were bound.
     pub wait_s: Sample,
+    /// Share of the bound pods that waited at all.
+    pub waited: f64,
     /// (wait + run) ÷ run time alone on a full GPU, over the pods that finished.
     pub slowdown: Sample,
 }
@@ -204,6 +206,8 @@ pub struct VariantResult {
     pub waits: WaitCurve,
     /// GPU slices over time.
     pub slices: SliceChart,
+    /// Names of the classes that [`Held::class`] counts.
+    pub classes: Vec<String>,
     /// Sentences that a reader of the figures must know: assumptions, counts of dropped rows.
     pub notes: Vec<String>,
 }

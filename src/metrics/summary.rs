@@ -87,6 +87,7 @@ fn group(name: &str, frame: &Frame<'_>, log: &PodLog, member: impl Fn(&Pod) -> b
             slowdowns.push(line.left.since(pod.arrival).0 as f64 / work.0 as f64);
         }
     }
+    let waited = waits.iter().filter(|wait| 0 < **wait).count() as f64 / waits.len().max(1) as f64;
     waits.sort_unstable();
     slowdowns.sort_unstable_by(f64::total_cmp);
     let total: u128 = waits.iter().map(|w| u128::from(*w)).sum();
@@ -95,7 +96,7 @@ fn group(name: &str, frame: &Frame<'_>, log: &PodLog, member: impl Fn(&Pod) -> b
         // The exact integer sum: a mean of millions of floats would carry their roundings.
         wait_s.mean = total as f64 / waits.len() as f64 / 1e6;
     }
-    Group { name: name.to_owned(), counts, wait_s, slowdown: sample(&slowdowns, |s| *s) }
+    Group { name: name.to_owned(), counts, wait_s, waited, slowdown: sample(&slowdowns, |s| *s) }
 }
 
 /// Summary of a sorted sample; quantiles by nearest rank.

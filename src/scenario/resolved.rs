@@ -2,11 +2,13 @@
 //! `scenario.resolved.yaml` holds.
 
 use crate::cluster::spec::ClusterSpec;
+use crate::perf::Behavior;
 use crate::sched::spec::SchedulerSpec;
 use crate::trace::spec::{Changes, Generate, Source};
 use crate::units::Span;
 use crate::workload::request::Translation;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// A scenario file: its variants, each complete.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +34,8 @@ pub struct Scenario {
     pub cluster: ClusterSpec,
     /// Who decides.
     pub scheduler: SchedulerSpec,
+    /// How fast pods run.
+    pub models: ModelsSpec,
     /// What is measured and shown.
     pub report: ReportSpec,
 }
@@ -63,15 +67,46 @@ pub struct WorkloadSpec {
 pub struct ReportSpec {
     /// Share of the pods, by arrival, that no figure counts: warm-up, 0 to below 1.
     pub warm_up: f64,
-    /// Measured window of levels over time; `None` runs to the last departure.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub until: Option<Span>,
+    /// End of the measured window of levels over time.
+    pub until: Until,
     /// GPUs in the chart of slices.
     pub gpus_shown: u16,
 }
 
+/// Where the measured window of levels ends. Waits and counts are of all pods whatever it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Until {
+    /// When the last pod leaves.
+    #[default]
+    LastDeparture,
+    /// When the last pod arrives: what a steady state is measured over.
+    LastArrival,
+    /// So long after the start.
+    At(Span),
+}
+
 impl Default for ReportSpec {
     fn default() -> ReportSpec {
-        ReportSpec { warm_up: 0.0, until: None, gpus_shown: 12 }
+        ReportSpec { warm_up: 0.0, until: Until::LastDeparture, gpus_shown: 12 }
+    }
+}
+
+/// How fast pods run on slices and beside neighbours.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModelsSpec {
+    /// Whether slower slices and neighbours are modelled; off runs everything at full speed.
+    pub sharing: bool,
+    /// Behavior of the classes that are not named.
+    pub default: Behavior,
+    /// Behavior by class.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub classes: BTreeMap<String, Behavior>,
+}
+
+impl Default for ModelsSpec {
+    fn default() -> ModelsSpec {
+        let (_, saturating) = Behavior::NAMED[0];
+        ModelsSpec { sharing: false, default: saturating, classes: BTreeMap::new() }
     }
 }

@@ -1,0 +1,489 @@
+//! From a scenario to results: the verbs' engine room.
+//!
+//! [`prepare`] turns a resolved scenario into a [`World`]: pods, requests, an empty cluster, a
+//! scheduler's settings. [`World::simulate`] runs it under any observer; [`World::run`] adds the
+//! folds that a report needs. [`run`] does it for all variants of a file on all threads, and
+//! [`replicate`] for many seeds; results come back in the order asked for, so the number of threads
+//! changes nothing.
+
+mod inputs;
+mod pods_csv;
+
+pub use inputs::{Inputs, QUICKSTART, QUICKSTART_TRACE};
+pub use pods_csv::write_pods;
+
+use crate::cluster::spec::NodeGroup;
+use crate::cluster::{Cluster, GPU_PARTS, Share};
+use crate::diag::Diagnostic;
+use crate::gpu::Catalogue;
+use crate::id::{PodId, ShapeId};
+use crate::metrics::{self, Frame, Levels, PodLog, Slices, Summary, VariantResult, Window};
+use crate::perf;
+use crate::record::{Observer, Record};
+use crate::scenario::resolved::{Scenario, ScenarioFile, Until};
+use crate::sched::Scheduler;
+use crate::sched::score::{Score, Scores};
+use crate::sim::check::Checker;
+use crate::sim::{self, Outcome, Setup};
+use crate::units::Time;
+use crate::workload::request::{Request, Sharing, SliceNames, Translation};
+use crate::workload::view::Pods;
+use crate::workload::{GpuDemand, Workload};
+use rayon::prelude::*;
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+/// Everything one run works from. Immutable: runs of one world are equal.
+#[derive(Clone, Debug)]
+pub struct World {
+    scenario: Scenario,
+    workload: Arc<Workload>,
+    translation: Translation,
+    requests: Vec<Request>,
+    shape_of: Vec<ShapeId>,
+    slices: SliceNames,
+    cluster: Cluster,
+    scores: Scores,
+    speeds: Option<perf::Model>,
+    demand_parts: Vec<u64>,
+    notes: Vec<String>,
+}
+
+/// A finished run with what its files are written from.
+#[derive(Debug)]
+pub struct Run {
+    /// Figures and curves.
+    pub result: VariantResult,
+    /// The life of each pod.
+    pub log: PodLog,
+    /// Events, attempts, end.
+    pub outcome: Outcome,
+    /// What it ran on.
+    pub world: World,
+}
+
+/// Builds the world of a scenario from its pods.
+///
+/// `own` are scoring policies beyond the built-in ones, by name.
+///
+/// # Errors
+/// Every reason why it cannot be run; `file` names the scenario in them.
+pub fn prepare(
+    scenario: &Scenario,
+    workload: Arc<Workload>,
+    nodes: &[(NodeGroup, bool)],
+    own: &[Arc<dyn Score>],
+    file: &str,
+) -> Result<World, Vec<Diagnostic>> {
+    let error = |code, message: String, help: Option<String>| {
+        let diagnostic = Diagnostic::error(code, file, format!("variant `{}`: {message}", scenario.name));
+        match help {
+            Some(help) => diagnostic.help(help),
+            None => diagnostic,
+        }
+    };
+    let catalogue = Catalogue::builtin();
+    let mut slices = SliceNames::default();
+    let cluster = crate::cluster::build::build(nodes, catalogue, &mut slices).map_err(|errors| {
+        errors.iter().map(|e| error("bad-cluster", e.to_string(), e.help())).collect::<Vec<_>>()
+    })?;
+    let translation = translation(scenario, &cluster).map_err(|message| {
+        vec![error("no-translation", message, Some("say `workload.translation: {to: …}`".into()))]
+    })?;
+    let by_demand = translation.requests(&workload, catalogue, &mut slices).map_err(|errors| {
+        errors.iter().map(|e| error("bad-demand", e.to_string(), e.help())).collect::<Vec<_>>()
+    })?;
+    let names = scenario.scheduler.scores.iter().map(|s| (s.name.as_str(), s.weight));
+    let scores = Scores::by_name(names, own)
+        .map_err(|name| vec![error("unknown-name", format!("no score is called `{name}`"), None)])?;
+    let (requests, shape_of) = shapes(&by_demand);
+    let demand_parts =
+        workload.demands.iter().map(|d| parts(d.gpu, &workload, &translation, catalogue)).collect();
+    let speeds = speeds(scenario, &workload);
+    let notes = notes(&workload, &translation, &cluster, speeds.as_ref());
+    Ok(World {
+        scenario: scenario.clone(),
+        workload,
+        translation,
+        requests,
+        shape_of,
+        slices,
+        cluster,
+        scores,
+        speeds,
+        demand_parts,
+        notes,
+    })
+}
+
+/// Equal requests are one shape.
+fn shapes(by_demand: &[Request]) -> (Vec<Request>, Vec<ShapeId>) {
+    let mut known: FxHashMap<Request, ShapeId> = FxHashMap::default();
+    let mut requests = Vec::new();
+    let shape_of = by_demand
+        .iter()
+        .map(|request| {
+            *known.entry(*request).or_insert_with(|| {
+                requests.push(*request);
+                ShapeId::of(requests.len() - 1)
+            })
+        })
+        .collect();
+    (requests, shape_of)
+}
+
+/// The scenario's translation, or the one that the cluster suggests: its GPU nodes' common mode, and
+/// their common product.
+fn translation(scenario: &Scenario, cluster: &Cluster) -> Result<Translation, String> {
+    let given = scenario.workload.translation.clone();
+    let gpu_classes = || cluster.classes().iter().filter(|class| 0 < class.gpus);
+    let mut modes: Vec<Sharing> = gpu_classes().map(|class| sharing(&class.share)).collect();
+    modes.sort_unstable();
+    modes.dedup();
+    let mut translation = match (given, &modes[..]) {
+        (Some(given), _) => given,
+        (None, []) => Translation { to: Sharing::Whole, rule: Default::default(), product: None },
+        (None, [only]) => Translation { to: *only, rule: Default::default(), product: None },
+        (None, _) => {
+            return Err("its nodes share GPUs in several ways, so what pods ask for is not clear".to_owned());
+        }
+    };
+    if translation.product.is_none() {
+        let of_mode = gpu_classes().filter(|class| sharing(&class.share) == translation.to);
+        let mut models: Vec<&str> = of_mode.map(|class| class.model.as_str()).collect();
+        models.sort_unstable();
+        models.dedup();
+        if let [only] = models[..] {
+            translation.product = Some(only.to_owned());
+        }
+    }
+    Ok(translation)
+}
+
+fn sharing(share: &Share) -> Sharing {
+    match share {
+        Share::Whole => Sharing::Whole,
+        Share::Milli => Sharing::Fraction,
+        Share::Memory { .. } => Sharing::Mps,
+        Share::Replicas { mps: true, .. } => Sharing::MpsReplicas,
+        Share::Replicas { mps: false, .. } => Sharing::TimeSlicing,
+        Share::Slices { .. } => Sharing::Mig,
+    }
+}
+
+/// Parts of a GPU that a demand can keep busy.
+fn parts(gpu: GpuDemand, workload: &Workload, translation: &Translation, catalogue: &Catalogue) -> u64 {
+    match gpu {
+        GpuDemand::None => 0,
+        GpuDemand::Share { milli, .. } => GPU_PARTS / 1_000 * u64::from(milli),
+        GpuDemand::Whole { gpus } => GPU_PARTS * u64::from(gpus),
+        GpuDemand::Profile(name) => {
+            let product = translation.product.as_ref().and_then(|p| catalogue.find(p));
+            let profile = product
+                .and_then(|p| p.resolve_profile(&workload.profiles[usize::from(name)]).map(|f| (p, f)));
+            // Without a product there is no slice to measure by: it counts as the whole GPU it gets.
+            profile.map_or(GPU_PARTS, |(product, profile)| {
+                GPU_PARTS * u64::from(profile.compute_slices()) / u64::from(product.compute_slices())
+            })
+        }
+    }
+}
+
+/// The sharing models, if the scenario has them on.
+fn speeds(scenario: &Scenario, workload: &Workload) -> Option<perf::Model> {
+    let models = &scenario.models;
+    if !models.sharing {
+        return None;
+    }
+    let behavior = |class: &String| *models.classes.get(class).unwrap_or(&models.default);
+    Some(perf::Model::new(workload.classes.iter().map(behavior).collect()))
+}
+
+/// What a reader of the figures must know.
+fn notes(
+    workload: &Workload,
+    translation: &Translation,
+    cluster: &Cluster,
+    speeds: Option<&perf::Model>,
+) -> Vec<String> {
+    let rule = serde_json::to_value(translation.rule).expect("a rule is a word");
+    let product = translation.product.as_deref().unwrap_or("no product");
+    let mut notes = Vec::new();
+    if matches!(translation.to, Sharing::Mig | Sharing::Mps) {
+        let rule = rule.as_str().unwrap_or_default();
+        notes.push(format!("GPU fractions become requests by the rule `{rule}` for {product}; another rule gives other figures."));
+    }
+    match speeds {
+        None => notes.push(
+            "Run times are those of the trace in every mode: slower slices and neighbours are not modelled (models.sharing is off).".to_owned(),
+        ),
+        Some(model) => notes.push(format!(
+            "Slower slices and neighbours are modelled with defaults fitted to published measurements: MIG κ = {}, MPS α = {}, C = {}, time-slicing ε = {} (one data set: least certain). Pods run out of memory nowhere in this model.",
+            model.kappa, model.alpha, model.capacity, model.epsilon
+        )),
+    }
+    let replicas = cluster.classes().iter().filter_map(|class| match class.share {
+        Share::Replicas { replicas, .. } => Some(u32::from(replicas)),
+        _ => None,
+    });
+    if let Some(replicas) = replicas.max() {
+        let over = |demand: GpuDemand| match demand {
+            GpuDemand::Share { milli, .. } => 1_000 < u32::from(milli) * replicas,
+            GpuDemand::Whole { .. } => 1 < replicas,
+            GpuDemand::None | GpuDemand::Profile(_) => false,
+        };
+        let count = workload.pods.iter().filter(|pod| over(workload.demands[pod.demand.index()].gpu)).count();
+        if 0 < count {
+            notes.push(format!(
+                "{count} pods need more of a GPU than 1 of {replicas} replicas promises; a replica gives them their turn, not their share."
+            ));
+        }
+    }
+    notes
+}
+
+impl World {
+    /// The pods as policies see them.
+    #[must_use]
+    pub fn pods(&self) -> Pods<'_> {
+        Pods {
+            pods: &self.workload.pods,
+            shape_of: &self.shape_of,
+            requests: &self.requests,
+            constraints: &self.workload.constraints,
+            slices: &self.slices,
+        }
+    }
+
+    /// The pods with their truth.
+    #[must_use]
+    pub fn workload(&self) -> &Workload {
+        &self.workload
+    }
+
+    /// The cluster, empty.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The scenario it was made from.
+    #[must_use]
+    pub fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
+    /// How demands became requests.
+    #[must_use]
+    pub fn translation(&self) -> &Translation {
+        &self.translation
+    }
+
+    /// Adds a sentence that a reader of the figures must know.
+    pub fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
+    /// Simulates under `observer`, with the checker beside it.
+    pub fn simulate(&self, observer: &mut impl Observer) -> Outcome {
+        let mut checker = Checker::new(self.pods(), &self.workload.truths, &self.cluster);
+        self.simulate_unchecked(&mut (&mut checker, observer))
+    }
+
+    /// Simulates under `observer` alone, for measuring what the checker costs.
+    pub fn simulate_unchecked(&self, observer: &mut impl Observer) -> Outcome {
+        let spec = &self.scenario.scheduler;
+        let scheduler =
+            Scheduler::new(self.pods(), &self.cluster, spec, self.scores.clone(), self.scenario.seed);
+        let setup = Setup {
+            pods: self.pods(),
+            truths: &self.workload.truths,
+            patience: self.scenario.workload.patience,
+            queue_limit: self.scenario.workload.queue_limit,
+            cycle: spec.cycle,
+            speeds: self.speeds.as_ref(),
+        };
+        sim::run(setup, self.cluster.clone(), scheduler, observer)
+    }
+
+    /// Simulates and summarizes: what [`replicate`] needs.
+    #[must_use]
+    pub fn summary(&self) -> (Summary, PodLog) {
+        let mut log = PodLog::new(self.workload.len());
+        let mut levels = Levels::new(self.pods(), &self.cluster, self.window());
+        let outcome = self.simulate(&mut (&mut log, &mut levels));
+        (metrics::summarize(&self.frame(), &log, &levels, outcome.attempts), log)
+    }
+
+    /// Simulates with all folds of a report. `progress` is told the number of departed pods now and
+    /// then.
+    #[must_use]
+    pub fn run(self, progress: &(dyn Fn(u64) + Sync)) -> Run {
+        let mut log = PodLog::new(self.workload.len());
+        let mut levels = Levels::new(self.pods(), &self.cluster, self.window());
+        let mut slices =
+            Slices::new(self.pods(), &self.workload, &self.cluster, self.scenario.report.gpus_shown);
+        let mut told = Told(progress);
+        let outcome = self.simulate(&mut (&mut log, (&mut levels, (&mut slices, &mut told))));
+        let frame = self.frame();
+        let result = VariantResult {
+            name: self.scenario.name.clone(),
+            what: self.describe(),
+            summary: metrics::summarize(&frame, &log, &levels, outcome.attempts),
+            timeline: levels.timeline(),
+            waits: metrics::wait_curve(&frame, &log),
+            slices: slices.chart(),
+            classes: self.workload.classes.clone(),
+            notes: self.notes.clone(),
+        };
+        Run { result, log, outcome, world: self }
+    }
+
+    fn frame(&self) -> Frame<'_> {
+        Frame {
+            workload: &self.workload,
+            cluster: &self.cluster,
+            demand_parts: &self.demand_parts,
+            first: self.first(),
+        }
+    }
+
+    /// The first pod that figures count.
+    fn first(&self) -> PodId {
+        PodId::of((self.workload.len() as f64 * self.scenario.report.warm_up) as usize)
+    }
+
+    fn window(&self) -> Window {
+        let first = self.first();
+        let from = if first.0 == 0 { Time::ZERO } else { self.workload.pods[first.index()].arrival };
+        let to = match self.scenario.report.until {
+            Until::LastDeparture => None,
+            Until::LastArrival => self.workload.pods.last().map(|pod| pod.arrival),
+            Until::At(span) => Some(Time(span.0)),
+        };
+        Window { from, to }
+    }
+
+    /// One line: nodes, GPUs, mode.
+    fn describe(&self) -> String {
+        let mut parts: Vec<String> = Vec::new();
+        for (index, class) in self.cluster.classes().iter().enumerate() {
+            let nodes = self.cluster.nodes().filter(|n| self.cluster.class_index(*n) == index).count();
+            let s = if nodes == 1 { "" } else { "s" };
+            parts.push(match class.gpus {
+                0 => format!("{nodes} node{s} without GPUs"),
+                gpus => format!("{nodes} node{s} × {gpus} {}, {}", class.model, mode_text(&class.share)),
+            });
+        }
+        // A node list can have dozens of kinds; the resolved scenario has them all.
+        const SHOWN: usize = 4;
+        let more = parts.len().saturating_sub(SHOWN);
+        parts.truncate(SHOWN);
+        if 0 < more {
+            parts.push(format!("and {more} more kinds of node"));
+        }
+        parts.join("; ")
+    }
+}
+
+fn mode_text(share: &Share) -> String {
+    match share {
+        Share::Whole => "whole GPUs".to_owned(),
+        Share::Milli => "thousandths of a GPU".to_owned(),
+        Share::Memory { gb, .. } => format!("MPS memory slices of {gb} GB"),
+        Share::Replicas { replicas, mps: true } => format!("MPS, {replicas} replicas"),
+        Share::Replicas { replicas, mps: false } => format!("time-slicing, {replicas} replicas"),
+        Share::Slices { slices, .. } => {
+            let names: Vec<&str> = slices.iter().map(|s| s.label.as_str()).collect();
+            format!("MIG {}", names.join(" "))
+        }
+    }
+}
+
+/// Passes on progress.
+struct Told<'p>(&'p (dyn Fn(u64) + Sync));
+
+impl Observer for Told<'_> {
+    fn record(&mut self, _: Time, _: Record<'_>) {}
+    fn progress(&mut self, _: Time, departed: u64) {
+        (self.0)(departed);
+    }
+}
+
+/// Runs all variants of a file, on all threads, results in the file's order. The file comes back
+/// with what reading its traces filled in.
+///
+/// `progress` is told a variant's index and how many of its pods have departed, and first the number
+/// of pods of all variants under the index `usize::MAX`.
+///
+/// # Errors
+/// Every reason why some variant cannot be run; nothing is simulated then.
+pub fn run(
+    file: &mut ScenarioFile,
+    inputs: &Inputs,
+    own: &[Arc<dyn Score>],
+    progress: &(dyn Fn(usize, u64) + Sync),
+) -> Result<Vec<Run>, Vec<Diagnostic>> {
+    let worlds = worlds(file, inputs, own)?;
+    progress(usize::MAX, worlds.iter().map(|world| world.workload.len() as u64).sum());
+    let runs =
+        worlds.into_par_iter().enumerate().map(|(i, world)| world.run(&|departed| progress(i, departed)));
+    Ok(runs.collect())
+}
+
+/// The worlds of all variants of a file.
+///
+/// # Errors
+/// As [`run`].
+pub fn worlds(
+    file: &mut ScenarioFile,
+    inputs: &Inputs,
+    own: &[Arc<dyn Score>],
+) -> Result<Vec<World>, Vec<Diagnostic>> {
+    let mut worlds = Vec::new();
+    let mut errors = Vec::new();
+    let mut cache = inputs::Cache::default();
+    for scenario in &mut file.variants {
+        match world(scenario, inputs, &mut cache, own) {
+            Ok(world) => worlds.push(world),
+            Err(more) => errors.extend(more.into_iter().filter(|e| !errors.contains(e)).collect::<Vec<_>>()),
+        }
+    }
+    if errors.is_empty() { Ok(worlds) } else { Err(errors) }
+}
+
+fn world(
+    scenario: &mut Scenario,
+    inputs: &Inputs,
+    cache: &mut inputs::Cache,
+    own: &[Arc<dyn Score>],
+) -> Result<World, Vec<Diagnostic>> {
+    // Both are tried, so that one look shows what is wrong with either.
+    let pods = inputs.workload(scenario, cache);
+    let nodes = inputs.nodes(&scenario.cluster);
+    match (pods, nodes) {
+        (Ok((workload, notes)), Ok(nodes)) => {
+            let mut world = prepare(scenario, workload, &nodes, own, inputs.file())?;
+            notes.into_iter().for_each(|note| world.note(note));
+            Ok(world)
+        }
+        (pods, nodes) => Err(pods.err().into_iter().chain(nodes.err()).flatten().collect()),
+    }
+}
+
+/// Runs one scenario under many seeds, on all threads, results in the order of `seeds`.
+///
+/// # Errors
+/// As [`run`].
+pub fn replicate(
+    scenario: &Scenario,
+    inputs: &Inputs,
+    seeds: &[u64],
+) -> Result<Vec<Summary>, Vec<Diagnostic>> {
+    let one = |seed: &u64| {
+        let mut scenario = Scenario { seed: *seed, ..scenario.clone() };
+        let world = world(&mut scenario, inputs, &mut inputs::Cache::default(), &[])?;
+        Ok(world.summary().0)
+    };
+    seeds.par_iter().map(one).collect()
+}

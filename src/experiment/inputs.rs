@@ -1,0 +1,203 @@
+//! The files a scenario names: traces and node lists, read once and shared by its variants.
+
+use crate::cluster::spec::{ClusterSpec, Gpus, NodeGroup};
+use crate::diag::Diagnostic;
+use crate::scenario::resolved::{Scenario, WorkloadSpec};
+use crate::trace::spec::{Changes, Generate, Source};
+use crate::trace::{self, Loaded};
+use crate::workload::Workload;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The scenario inside the binary.
+pub const QUICKSTART: &str = include_str!("../../scenarios/quickstart.yaml");
+
+/// Its trace, `builtin:quickstart`.
+pub const QUICKSTART_TRACE: &str = include_str!("../../traces/quickstart.csv");
+
+/// Where a scenario's files are looked for.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    file: String,
+    folder: PathBuf,
+}
+
+/// Workloads already made, by what made them.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    files: BTreeMap<String, Arc<Loaded>>,
+    made: Vec<(Recipe, Made)>,
+}
+
+/// What a workload is made from.
+#[derive(Clone, Debug, PartialEq)]
+struct Recipe {
+    seed: u64,
+    traces: Vec<Source>,
+    generate: Option<Generate>,
+    changes: Changes,
+}
+
+#[derive(Clone, Debug)]
+struct Made {
+    workload: Arc<Workload>,
+    notes: Vec<String>,
+    hashes: Vec<String>,
+}
+
+impl Inputs {
+    /// Files relative to the folder of the scenario `file`.
+    #[must_use]
+    pub fn beside(file: &Path) -> Inputs {
+        let folder = file.parent().unwrap_or(Path::new("")).to_owned();
+        Inputs { file: file.display().to_string(), folder }
+    }
+
+    /// The scenario's name in messages.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.folder.join(file)
+    }
+
+    /// The pods of a scenario with notes on rows that became none. Fills in the hashes of its traces.
+    pub(super) fn workload(
+        &self,
+        scenario: &mut Scenario,
+        cache: &mut Cache,
+    ) -> Result<(Arc<Workload>, Vec<String>), Vec<Diagnostic>> {
+        let WorkloadSpec { traces, generate, changes, .. } = &scenario.workload;
+        let recipe = Recipe {
+            seed: scenario.seed,
+            traces: traces.clone(),
+            generate: generate.clone(),
+            changes: changes.clone(),
+        };
+        let made = match cache.made.iter().find(|(known, _)| *known == recipe) {
+            Some((_, made)) => made.clone(),
+            None => {
+                let made = self.make(&recipe, cache)?;
+                cache.made.push((recipe, made.clone()));
+                made
+            }
+        };
+        for (source, hash) in scenario.workload.traces.iter_mut().zip(&made.hashes) {
+            source.sha256 = Some(hash.clone());
+        }
+        Ok((made.workload, made.notes))
+    }
+
+    fn make(&self, recipe: &Recipe, cache: &mut Cache) -> Result<Made, Vec<Diagnostic>> {
+        let mut errors = Vec::new();
+        let mut notes = Vec::new();
+        let mut parts = Vec::new();
+        let mut hashes = Vec::new();
+        for source in &recipe.traces {
+            match self.load(source, cache) {
+                Ok(loaded) => {
+                    notes.extend(row_notes(source, &loaded, &recipe.changes));
+                    hashes.push(loaded.sha256.clone());
+                    parts.push(loaded.workload.clone());
+                }
+                Err(more) => errors.extend(more),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        parts.extend(recipe.generate.as_ref().map(|spec| trace::generate(spec, recipe.seed)));
+        let merged = trace::merge(&parts);
+        let workload = trace::apply(&merged, &recipe.changes, recipe.seed);
+        if workload.is_empty() {
+            let message =
+                format!("no pods: {} were read, and window, classes and sample keep none", merged.len());
+            return Err(vec![
+                Diagnostic::error("no-pods", &self.file, message).help("look at `workload.changes`"),
+            ]);
+        }
+        if let Some(cap) = recipe.changes.work_cap {
+            notes.push(format!("Work is cut at {cap} (workload.changes.work_cap)."));
+        }
+        Ok(Made { workload: Arc::new(workload), notes, hashes })
+    }
+
+    fn load(&self, source: &Source, cache: &mut Cache) -> Result<Arc<Loaded>, Vec<Diagnostic>> {
+        // The hash is checked below and is no part of how the file is read.
+        let key = format!("{:?}", Source { sha256: None, ..source.clone() });
+        let loaded = match cache.files.get(&key) {
+            Some(loaded) => Arc::clone(loaded),
+            None => {
+                let loaded = Arc::new(match source.file.as_str() {
+                    "builtin:quickstart" => trace::read(source, QUICKSTART_TRACE.as_bytes())?,
+                    file => trace::open(source, &self.path(file))?,
+                });
+                cache.files.insert(key, Arc::clone(&loaded));
+                loaded
+            }
+        };
+        match &source.sha256 {
+            Some(hash) if *hash != loaded.sha256 => Err(vec![
+                Diagnostic::error("changed-trace", &source.file, format!("has SHA-256 {}, not {hash}", loaded.sha256))
+                    .help("the file changed since the scenario was resolved: bring the old one back, or remove `sha256`"),
+            ]),
+            _ => Ok(loaded),
+        }
+    }
+
+    /// The groups of a cluster, each with whether it is a single named node, the nodes of its lists
+    /// after its groups.
+    pub(super) fn nodes(&self, cluster: &ClusterSpec) -> Result<Vec<(NodeGroup, bool)>, Vec<Diagnostic>> {
+        let mut nodes: Vec<_> = cluster.nodes.iter().map(|group| (group.clone(), false)).collect();
+        let mut errors = Vec::new();
+        for list in &cluster.node_lists {
+            let rows = std::fs::File::open(self.path(&list.file))
+                .map_err(|error| {
+                    vec![Diagnostic::error("unreadable", &list.file, format!("cannot be opened: {error}"))]
+                })
+                .and_then(|file| trace::read_nodes(&list.file, file));
+            match rows {
+                Err(more) => errors.extend(more),
+                Ok(rows) => nodes.extend(rows.into_iter().map(|row| {
+                    let model = list.models.get(&row.model).unwrap_or(&row.model).clone();
+                    let group = NodeGroup {
+                        name: row.name,
+                        count: 1,
+                        cpu: row.cpu,
+                        memory: row.memory,
+                        pods: list.pods,
+                        gpus: (0 < row.gpus).then_some(Gpus { model, count: row.gpus }),
+                        mode: list.mode.clone(),
+                        labels: BTreeMap::new(),
+                        taints: Vec::new(),
+                        price_per_hour: None,
+                    };
+                    (group, true)
+                })),
+            }
+        }
+        if errors.is_empty() { Ok(nodes) } else { Err(errors) }
+    }
+}
+
+/// What became of the rows of a file, where not all became pods.
+fn row_notes(source: &Source, loaded: &Loaded, changes: &Changes) -> Vec<String> {
+    let counts = loaded.counts(changes.window.as_ref());
+    let mut notes = Vec::new();
+    if !counts.dropped.is_empty() || 0 < counts.wrong {
+        let dropped = counts.dropped.iter().map(|(reason, rows)| format!("{rows} dropped ({reason})"));
+        let wrong = (0 < counts.wrong).then(|| format!("{} wrong and skipped", counts.wrong));
+        let parts: Vec<String> = dropped.chain(wrong).collect();
+        notes.push(format!(
+            "{}: {} rows, {}; {} pods.",
+            source.file,
+            counts.rows,
+            parts.join(", "),
+            counts.pods
+        ));
+    }
+    notes
+}

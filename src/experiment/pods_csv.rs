@@ -1,0 +1,100 @@
+//! `pods.csv`: one row for each pod of each run.
+
+use super::Run;
+use crate::cluster::{Grant, Share};
+use crate::id::PodId;
+use crate::metrics::Fate;
+use crate::sched::filter::resource_name;
+use crate::units::Time;
+use std::io::{self, Write};
+
+/// Writes the header and the pods of all runs.
+///
+/// # Errors
+/// What `out` says.
+pub fn write_pods(runs: &[Run], out: &mut dyn Write) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record([
+        "variant",
+        "pod",
+        "class",
+        "namespace",
+        "priority",
+        "arrival_s",
+        "bound_s",
+        "left_s",
+        "wait_s",
+        "run_s",
+        "outcome",
+        "node",
+        "gpus",
+        "request",
+        "first_refusal",
+    ])?;
+    for run in runs {
+        write_run(run, &mut csv)?;
+    }
+    csv.flush()
+}
+
+fn write_run(run: &Run, csv: &mut csv::Writer<&mut dyn Write>) -> io::Result<()> {
+    let (workload, cluster, pods) = (run.world.workload(), run.world.cluster(), run.world.pods());
+    for (index, line) in run.log.lines().iter().enumerate() {
+        let id = PodId::of(index);
+        let pod = &workload.pods[index];
+        let ran = line.was_bound();
+        let gone = !matches!(line.fate, Fate::Unborn | Fate::Waiting | Fate::Running);
+        let when = |shown: bool, time: Time| if shown { seconds(time.0) } else { String::new() };
+        let request = pods.request(id).gpu.map_or_else(String::new, |gpu| {
+            let name = resource_name(gpu, pods.slices);
+            let amount = match gpu.unit {
+                crate::workload::request::Unit::Milli(milli) => u32::from(milli) * u32::from(gpu.count),
+                _ => u32::from(gpu.count),
+            };
+            format!("{name}: {amount}")
+        });
+        let row: [&str; 15] = [
+            &run.result.name,
+            &workload.names.get(id),
+            &workload.classes[pod.class.index()],
+            &workload.namespaces[pod.namespace.index()],
+            &pod.priority.to_string(),
+            &seconds(pod.arrival.0),
+            &when(ran, line.bound),
+            &when(gone, line.left),
+            &line.wait(pod).map_or_else(String::new, |wait| seconds(wait.0)),
+            &if ran && gone { seconds(line.left.since(line.bound).0) } else { String::new() },
+            line.fate.word(),
+            if ran { cluster.name(line.node) } else { "" },
+            &if ran { gpus(&line.grant, &cluster.class(line.node).share) } else { String::new() },
+            &request,
+            line.reason.map_or("", |reason| run.log.reasons.text(reason)),
+        ];
+        csv.write_record(row)?;
+    }
+    Ok(())
+}
+
+/// Exact decimal seconds.
+fn seconds(micros: u64) -> String {
+    let (whole, rest) = (micros / 1_000_000, micros % 1_000_000);
+    if rest == 0 {
+        return whole.to_string();
+    }
+    let text = format!("{whole}.{rest:06}");
+    text.trim_end_matches('0').to_owned()
+}
+
+/// GPUs of the node, with the slice under MIG: `0`, `0 3`, `2:3g.20gb@4`.
+fn gpus(grant: &Grant, share: &Share) -> String {
+    let label = |gpu: u8, slice: u8| match share {
+        Share::Slices { slices, .. } => format!("{gpu}:{}", slices[usize::from(slice)].label),
+        _ => gpu.to_string(),
+    };
+    let parts: Vec<String> = match grant {
+        Grant::None | Grant::Gpus(_) => grant.gpus().map(|gpu| gpu.to_string()).collect(),
+        Grant::Slice { gpu, slice } => vec![label(*gpu, *slice)],
+        Grant::Slices(slices) => slices.iter().map(|(gpu, slice)| label(*gpu, *slice)).collect(),
+    };
+    parts.join(" ")
+}
