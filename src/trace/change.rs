@@ -94,7 +94,10 @@ fn scale(workload: &mut Workload, changes: &Changes) {
         workload.pods.iter_mut().for_each(|pod| pod.arrival = Time(times(pod.arrival.0, factor)));
     }
     if changes.time_scale != 1.0 {
-        workload.truths.iter_mut().for_each(|truth| truth.work = Span(times(truth.work.0, changes.time_scale)));
+        workload
+            .truths
+            .iter_mut()
+            .for_each(|truth| truth.work = Span(times(truth.work.0, changes.time_scale)));
     }
     if let Some(cap) = changes.work_cap {
         workload.truths.iter_mut().for_each(|truth| truth.work = truth.work.min(cap));

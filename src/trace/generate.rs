@@ -66,9 +66,7 @@ impl<'a> Class<'a> {
         let (gpus, weights) = match &spec.gpu {
             GpuSpec::None => (vec![GpuDemand::None], vec![1.0]),
             GpuSpec::Whole(gpus) => (vec![GpuDemand::Whole { gpus: *gpus }], vec![1.0]),
-            GpuSpec::Share(shares) => {
-                shares.iter().map(|(milli, weight)| (share(*milli), *weight)).unzip()
-            }
+            GpuSpec::Share(shares) => shares.iter().map(|(milli, weight)| (share(*milli), *weight)).unzip(),
             GpuSpec::Profiles(mix) => {
                 (PROFILES.map(|name| builder.profile(name)).to_vec(), mix.weights().to_vec())
             }
@@ -98,13 +96,28 @@ pub struct Sampler(Shape);
 enum Shape {
     Constant(Span),
     /// Sum of `stages` exponentials of mean `mean` each.
-    Erlang { mean: f64, stages: u32 },
+    Erlang {
+        mean: f64,
+        stages: u32,
+    },
     /// Exponential of mean `short` with probability `p`, of mean `long` else.
-    Hyperexponential { p: f64, short: f64, long: f64 },
+    Hyperexponential {
+        p: f64,
+        short: f64,
+        long: f64,
+    },
     /// e to a normal.
-    Lognormal { location: f64, scale: f64 },
+    Lognormal {
+        location: f64,
+        scale: f64,
+    },
     /// `least` · (1 − u·`below`)^(−1/shape), where `below` is the untruncated law's share under the cut.
-    Pareto { least: f64, exponent: f64, below: f64, max: Span },
+    Pareto {
+        least: f64,
+        exponent: f64,
+        below: f64,
+        max: Span,
+    },
 }
 
 impl Sampler {

@@ -162,8 +162,10 @@ impl Statistics {
         let span = workload.pods.last().map_or(0, |pod| pod.arrival.0) - first;
         let end = pods().map(|(pod, truth)| (pod.arrival + truth.work).0 - first).max().unwrap_or(0);
         let per_span = |total: f64| (0 < span).then(|| total / span as f64);
-        let cpu_time: u128 =
-            (0..).zip(pods()).map(|(i, (_, t))| u128::from(workload.demand(PodId(i)).cpu.0) * u128::from(t.work.0)).sum();
+        let cpu_time: u128 = (0..)
+            .zip(pods())
+            .map(|(i, (_, t))| u128::from(workload.demand(PodId(i)).cpu.0) * u128::from(t.work.0))
+            .sum();
         let gpu_time: u128 = jobs.iter().map(|job| job.gpu_time).sum();
         let (gap_mean_s, gap_cv) = gaps(&jobs);
         Statistics {
@@ -310,7 +312,11 @@ fn sizes(jobs: &[Job]) -> Vec<SizeRow> {
         row.1 += job.gpu_time;
     }
     rows.into_iter()
-        .map(|(size, (jobs, time))| SizeRow { gpus: size as f64 / PARTS as f64, jobs, gpu_hours: hours(time) })
+        .map(|(size, (jobs, time))| SizeRow {
+            gpus: size as f64 / PARTS as f64,
+            jobs,
+            gpu_hours: hours(time),
+        })
         .collect()
 }
 

@@ -161,9 +161,9 @@ impl<'s> Intake<'s> {
         if !self.profiles.contains(name) {
             if !is_profile(name) {
                 let message = format!("`{}` is not a MIG profile", shown(name));
-                return Err(record
-                    .complaint("bad-profile", column, message)
-                    .help("write `2g` for the plain profile of two compute slices, or its full name: `1g.10gb`"));
+                return Err(record.complaint("bad-profile", column, message).help(
+                    "write `2g` for the plain profile of two compute slices, or its full name: `1g.10gb`",
+                ));
             }
             if self.profiles.len() == MAX_PROFILES {
                 let message = "more than 1000 distinct MIG profiles";

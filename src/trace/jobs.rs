@@ -72,7 +72,11 @@ impl Rows {
         })
     }
 
-    pub(super) fn mapped(source: &Source, columns: &Columns, header: &Header<'_>) -> Result<Rows, Vec<Diagnostic>> {
+    pub(super) fn mapped(
+        source: &Source,
+        columns: &Columns,
+        header: &Header<'_>,
+    ) -> Result<Rows, Vec<Diagnostic>> {
         let mut missing = Vec::new();
         let mut find = |name: &Option<String>| {
             let name = name.as_deref()?;
@@ -85,7 +89,8 @@ impl Rows {
         let (duration, start, end) = (find(&columns.duration), find(&columns.start), find(&columns.end));
         let found = [&columns.name, &columns.gpus, &columns.cpus, &columns.memory_gib].map(&mut find);
         let [name, gpus, cpus, memory_gib] = found;
-        let [class, namespace, priority] = [&columns.class, &columns.namespace, &columns.priority].map(&mut find);
+        let [class, namespace, priority] =
+            [&columns.class, &columns.namespace, &columns.priority].map(&mut find);
         if !missing.is_empty() {
             return Err(missing);
         }
@@ -145,7 +150,8 @@ impl Rows {
             (_, 0) => GpuDemand::Whole { gpus: (milli / 1_000) as u16 },
             _ => {
                 let column = self.gpus.expect("a log without the column asks for no GPU");
-                let message = format!("`{}` is neither a share of one GPU nor whole GPUs", record.text(column));
+                let message =
+                    format!("`{}` is neither a share of one GPU nor whole GPUs", record.text(column));
                 return Err(record.complaint("bad-gpus", column, message));
             }
         };
@@ -153,9 +159,10 @@ impl Rows {
         let cpu = self
             .cpus
             .map_or_else(|| assumed(self.assume.cpu_per_gpu.0), |c| record.decimal(c, 1_000, MAX_AMOUNT))?;
-        let memory = self
-            .memory_gib
-            .map_or_else(|| assumed(self.assume.memory_per_gpu.0), |c| record.decimal(c, 1_024, MAX_AMOUNT))?;
+        let memory = self.memory_gib.map_or_else(
+            || assumed(self.assume.memory_per_gpu.0),
+            |c| record.decimal(c, 1_024, MAX_AMOUNT),
+        )?;
         Ok(Job { gpu, cpu: MilliCpu(cpu), memory: Mib(memory) })
     }
 }
@@ -186,19 +193,25 @@ impl RowReader for Rows {
             "" => intake.namespace(),
             namespace => namespace,
         };
-        push_all(record, intake, column, &members, &PodRow {
-            name,
-            arrival,
-            work,
-            cpu: job.cpu,
-            memory: job.memory,
-            gpu: job.gpu,
-            constraint: 0,
-            class,
-            namespace,
-            priority,
-            gang: 1,
-        })
+        push_all(
+            record,
+            intake,
+            column,
+            &members,
+            &PodRow {
+                name,
+                arrival,
+                work,
+                cpu: job.cpu,
+                memory: job.memory,
+                gpu: job.gpu,
+                constraint: 0,
+                class,
+                namespace,
+                priority,
+                gang: 1,
+            },
+        )
     }
 }
 

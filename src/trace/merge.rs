@@ -3,7 +3,6 @@
 use crate::id::PodId;
 use crate::workload::{Builder, GpuDemand, PodRow, Workload};
 use rustc_hash::FxHashSet;
-use std::borrow::Cow;
 
 /// All pods by arrival; those of one moment in the order of `parts`. A name that an earlier part
 /// has too gets `@` and the number of its part, from 2: copies of a trace share all their names.
@@ -17,12 +16,10 @@ pub fn merge(parts: &[Workload]) -> Workload {
     for (number, part) in parts.iter().enumerate() {
         let copier = Copier::new(part, &mut builder);
         for pod in (0..part.len()).map(PodId::of) {
-            // Unnamed pods get a number of the whole.
-            let name = match part.names.get(pod) {
-                Cow::Owned(_) => String::new(),
-                Cow::Borrowed(name) if taken.contains(name) => unused(&taken, name, number + 1),
-                Cow::Borrowed(name) => name.to_owned(),
-            };
+            let mut name = part.names.get(pod).into_owned();
+            if taken.contains(&name) {
+                name = unused(&taken, &name, number + 1);
+            }
             builder.push(&copier.row(pod, &name));
             taken.insert(name);
         }

@@ -16,7 +16,7 @@
 //! |---|---|---|
 //! | `arrival_s` | seconds from any zero, up to 6 decimals (more are rounded) | required |
 //! | `work_s` | run time alone on a full GPU, or on its CPUs, in seconds | required |
-//! | `pod` | name, at most 253 bytes, each once | `pod-<number in order of arrival>` |
+//! | `pod` | name, at most 253 bytes, each once | `pod-<number of the row, from 0>` |
 //! | `cpu_milli` | CPU request, thousandths of a core | 0 |
 //! | `memory_mib` | memory request, MiB | 0 |
 //! | `gpus` | number of GPUs | 0; 1 with a `gpu_milli` |
@@ -177,7 +177,9 @@ impl Rows {
             (None, ..) => {
                 let column = self.at(Column::GpuMilli).expect("a number other than 0 was read from it");
                 let message = format!("a share of each of {gpus} GPUs");
-                return Err(record.complaint("bad-share", column, message).help("below 1000 only of one GPU"));
+                return Err(record
+                    .complaint("bad-share", column, message)
+                    .help("below 1000 only of one GPU"));
             }
         };
         match (demand, self.at(Column::GpuMemory)) {
@@ -219,7 +221,12 @@ impl Rows {
     }
 
     /// Takes a row that is right by itself: alone, or as a member of a gang.
-    fn take(&mut self, row: &PodRow<'_>, record: &Record<'_>, intake: &mut Intake<'_>) -> Result<(), Complaint> {
+    fn take(
+        &mut self,
+        row: &PodRow<'_>,
+        record: &Record<'_>,
+        intake: &mut Intake<'_>,
+    ) -> Result<(), Complaint> {
         if row.gang != 0 {
             self.close_gang(intake);
         }
@@ -384,8 +391,11 @@ fn tolerations(text: &str) -> Result<Vec<Toleration>, String> {
 fn toleration(part: &str) -> Result<Toleration, String> {
     let (taint, effect) = part.rsplit_once(':').unwrap_or((part, ""));
     if !effect.is_empty() && !EFFECTS.contains(&effect) {
-        let near = diag::nearest(effect, EFFECTS).map_or("write one of NoSchedule, PreferNoSchedule, NoExecute".to_owned(), |near| format!("did you mean `{near}`?"));
-        return Err(format!("`{}` is not the effect of a taint; {near}", shown(effect)));
+        let message = format!("`{}` is not the effect of a taint", shown(effect));
+        return Err(match diag::nearest(effect, EFFECTS) {
+            Some(near) => format!("{message}; did you mean `{near}`?"),
+            None => format!("{message}: those are {}", EFFECTS.join(", ")),
+        });
     }
     let (key, value) = match taint.split_once('=') {
         Some(("", _)) => return Err(format!("`{}` has a value and no key", shown(part))),

@@ -97,7 +97,9 @@ impl Rows {
     fn constraint(&self, record: &Record<'_>, intake: &mut Intake<'_>) -> Result<u32, Complaint> {
         match record.optional(self.gpu_spec) {
             "" => Ok(0),
-            text => intake.constraint(text, || Ok(Constraint { models: models(text), ..Constraint::default() })),
+            text => {
+                intake.constraint(text, || Ok(Constraint { models: models(text), ..Constraint::default() }))
+            }
         }
     }
 }
@@ -119,7 +121,9 @@ fn gpu(record: &Record<'_>, gpus: usize, gpu_milli: usize) -> Result<GpuDemand, 
     match (count, milli) {
         (0, 0) => Ok(GpuDemand::None),
         (0, _) => Err(record.complaint("no-gpu", gpu_milli, "a share of no GPU").help("is num_gpu 1?")),
-        (1, 0) => Err(record.complaint("no-share", gpu_milli, "nothing of a GPU").help("a whole one is 1000")),
+        (1, 0) => {
+            Err(record.complaint("no-share", gpu_milli, "nothing of a GPU").help("a whole one is 1000"))
+        }
         (1, 1..1_000) => Ok(GpuDemand::Share { milli, memory: Mib(0) }),
         _ => Ok(GpuDemand::Whole { gpus: count }),
     }

@@ -199,10 +199,9 @@ fn check_sha256(source: &Source, found: &str) -> Result<(), Vec<Diagnostic>> {
     match &source.sha256 {
         Some(wanted) if !wanted.eq_ignore_ascii_case(found) => {
             let message = format!("this is another file than the scenario names: its SHA-256 is {found}");
-            Err(vec![
-                Diagnostic::error("sha256-mismatch", &source.file, message)
-                    .help(format!("find the file with SHA-256 {wanted}, or take the line out to accept this one")),
-            ])
+            Err(vec![Diagnostic::error("sha256-mismatch", &source.file, message).help(format!(
+                "find the file with SHA-256 {wanted}, or take the line out to accept this one"
+            ))])
         }
         _ => Ok(()),
     }
@@ -240,8 +239,12 @@ impl Header<'_> {
     /// Positions of columns that must be there.
     pub(super) fn require<const N: usize>(&self, names: [&str; N]) -> Result<[usize; N], Vec<Diagnostic>> {
         let found = names.map(|name| self.position(name));
-        let missing: Vec<_> =
-            names.iter().zip(found).filter(|(_, at)| at.is_none()).map(|(name, _)| self.missing(name)).collect();
+        let missing: Vec<_> = names
+            .iter()
+            .zip(found)
+            .filter(|(_, at)| at.is_none())
+            .map(|(name, _)| self.missing(name))
+            .collect();
         match missing.is_empty() {
             true => Ok(found.map(|at| at.expect("none is missing"))),
             false => Err(missing),
@@ -260,7 +263,8 @@ impl Header<'_> {
     /// The names on one line of the terminal or a little more.
     fn list(&self) -> String {
         const SHOWN: usize = 16;
-        let mut names: Vec<_> = self.record.texts().take(SHOWN).map(|n| super::records::shown(n.trim())).collect();
+        let mut names: Vec<_> =
+            self.record.texts().take(SHOWN).map(|n| super::records::shown(n.trim())).collect();
         if SHOWN < self.record.len() {
             names.push("…".to_owned());
         }

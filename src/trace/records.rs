@@ -179,7 +179,12 @@ impl<R: Read> Records<R> {
         // Up to `at` the bytes are UTF-8, so offsets there are the same in both.
         let place = Record { text: &text, clean: "", fields: &[], line: self.line, header: &[] };
         place
-            .diagnostic_at(&self.file, "not-utf8", at..at + 3, format!("byte {:#04x} is not UTF-8", self.text[at]))
+            .diagnostic_at(
+                &self.file,
+                "not-utf8",
+                at..at + 3,
+                format!("byte {:#04x} is not UTF-8", self.text[at]),
+            )
             .help("save the file as UTF-8")
     }
 }
@@ -246,7 +251,8 @@ impl<'a> Record<'a> {
 
     /// A signed priority, 0 where the column is absent or the field is empty.
     pub(super) fn priority(&self, column: Option<usize>) -> Result<i32, Complaint> {
-        let Some((column, text)) = column.map(|c| (c, self.text(c).trim())).filter(|c| !c.1.is_empty()) else {
+        let Some((column, text)) = column.map(|c| (c, self.text(c).trim())).filter(|c| !c.1.is_empty())
+        else {
             return Ok(0);
         };
         text.parse().map_err(|_| {
