@@ -185,14 +185,8 @@ impl RowReader for Rows {
             intake.drop_row(arrival, NEVER_RAN);
             return Ok(());
         };
-        let class = match record.optional(self.class) {
-            "" => intake.class_or(self.default_class),
-            class => class,
-        };
-        let namespace = match record.optional(self.namespace) {
-            "" => intake.namespace(),
-            namespace => namespace,
-        };
+        let class = record.given(self.class).unwrap_or(intake.class_or(self.default_class));
+        let namespace = record.given(self.namespace).unwrap_or(intake.namespace());
         push_all(
             record,
             intake,

@@ -195,7 +195,7 @@ impl Rows {
     fn constraint(&mut self, record: &Record<'_>, intake: &mut Intake<'_>) -> Result<u32, Complaint> {
         let columns = [Column::GpuModel, Column::NodeSelector, Column::Tolerations].map(|c| self.at(c));
         let texts = columns.map(|column| record.optional(column));
-        if texts == [""; 3] {
+        if texts.iter().all(|text| text.is_empty()) {
             return Ok(0);
         }
         self.key.clear();
@@ -227,7 +227,7 @@ impl Rows {
         record: &Record<'_>,
         intake: &mut Intake<'_>,
     ) -> Result<(), Complaint> {
-        if row.gang != 0 {
+        if row.gang != 0 && self.gang.is_some() {
             self.close_gang(intake);
         }
         match (&mut self.gang, row.gang) {
@@ -292,14 +292,8 @@ impl RowReader for Rows {
         if let Some(column) = self.at(Column::Pod) {
             intake.name(record, column, name)?;
         }
-        let class = match record.optional(self.at(Column::Class)) {
-            "" => intake.class_or("default"),
-            class => class,
-        };
-        let namespace = match record.optional(self.at(Column::Namespace)) {
-            "" => intake.namespace(),
-            namespace => namespace,
-        };
+        let class = record.given(self.at(Column::Class)).unwrap_or(intake.class_or("default"));
+        let namespace = record.given(self.at(Column::Namespace)).unwrap_or(intake.namespace());
         let row =
             PodRow { name, arrival, work, cpu, memory, gpu, constraint, class, namespace, priority, gang };
         self.take(&row, record, intake)

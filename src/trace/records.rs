@@ -230,6 +230,11 @@ impl<'a> Record<'a> {
         column.map_or("", |column| self.text(column))
     }
 
+    /// The same; `None` where it is empty.
+    pub(super) fn given(&self, column: Option<usize>) -> Option<&'a str> {
+        column.map(|column| self.text(column)).filter(|text| !text.is_empty())
+    }
+
     pub(super) fn texts(&self) -> impl Iterator<Item = &'a str> {
         (0..self.len()).map(|column| self.text(column))
     }

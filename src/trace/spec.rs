@@ -48,6 +48,10 @@ impl Default for Assume {
 /// How a file spells its rows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a run has a handful of them, and a box would show in every match"
+)]
 pub enum Format {
     /// slicewise's own CSV.
     Native,
