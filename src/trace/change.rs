@@ -17,6 +17,9 @@ use std::ops::Range;
 ///
 /// Whether `Draw::Sample` takes a pod depends on the seed and its number in `workload` alone, so
 /// another window or class filter draws the same of the pods that both keep.
+///
+/// # Panics
+/// On values that a scenario refuses: a scale that is not positive, a bootstrap's rate likewise.
 #[must_use]
 pub fn apply(workload: &Workload, changes: &Changes, seed: u64) -> Workload {
     let mut changed = workload.pick(&kept(workload, changes, seed));

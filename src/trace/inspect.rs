@@ -285,10 +285,10 @@ fn gaps(jobs: &[Job]) -> (Option<f64>, Option<f64>) {
 }
 
 /// The most of `amount` at once if every pod runs as it arrives.
-fn peak(workload: &Workload, amount: impl Fn(PodId) -> u64) -> i64 {
+fn peak(workload: &Workload, amount: impl Fn(PodId) -> u64) -> i128 {
     let mut changes = Vec::with_capacity(2 * workload.len());
     for (number, (pod, truth)) in workload.pods.iter().zip(&workload.truths).enumerate() {
-        let amount = i64::try_from(amount(PodId::of(number))).expect("readers bound amounts");
+        let amount = i128::from(amount(PodId::of(number)));
         changes.push((pod.arrival, amount));
         changes.push((pod.arrival + truth.work, -amount));
     }

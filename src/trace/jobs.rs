@@ -155,7 +155,7 @@ impl Rows {
                 return Err(record.complaint("bad-gpus", column, message));
             }
         };
-        let assumed = |per_gpu: u64| Ok(per_gpu * milli / 1_000);
+        let assumed = |per_gpu: u64| Ok((u128::from(per_gpu) * u128::from(milli) / 1_000) as u64);
         let cpu = self
             .cpus
             .map_or_else(|| assumed(self.assume.cpu_per_gpu.0), |c| record.decimal(c, 1_000, MAX_AMOUNT))?;
@@ -242,7 +242,10 @@ fn members(job: &Job, gpus_per_node: u16) -> Vec<Job> {
         _ => return vec![*job],
     };
     // Running totals make the parts add up to the whole whatever the rounding.
-    let part = |total: u64, from: u64, to: u64| total * to / gpus - total * from / gpus;
+    let share = |total: u64, gpus_so_far: u64| {
+        (u128::from(total) * u128::from(gpus_so_far) / u128::from(gpus)) as u64
+    };
+    let part = |total, from, to| share(total, to) - share(total, from);
     (0..gpus)
         .step_by(usize::from(gpus_per_node))
         .map(|from| {

@@ -5,7 +5,7 @@ use super::records::{Complaint, Next, Record, Records};
 use super::spec::{BadRows, Format, Source, Window};
 use super::{jobs, native, openb};
 use crate::diag::{self, Diagnostic};
-use crate::units::{Span, Time};
+use crate::units::Time;
 use crate::workload::Workload;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -60,14 +60,6 @@ impl Loaded {
         }
         counts.rows = counts.kept + counts.wrong + counts.dropped.values().sum::<u64>();
         counts
-    }
-}
-
-impl Window {
-    /// Whether a moment of the trace's clock is inside.
-    #[must_use]
-    pub fn holds(&self, moment: Time) -> bool {
-        self.from <= Span(moment.0) && self.to.is_none_or(|to| Span(moment.0) < to)
     }
 }
 
