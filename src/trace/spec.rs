@@ -3,7 +3,7 @@
 //! Plain values with every default filled in. They are written into `scenario.resolved.yaml` in the
 //! same words that a scenario reads, so field and variant names here are its keys.
 
-use crate::units::{Mib, MilliCpu, Span};
+use crate::units::{Mib, MilliCpu, Span, Time};
 use serde::Serialize;
 
 /// One file of pods.
@@ -48,6 +48,10 @@ impl Default for Assume {
 /// How a file spells its rows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a run has a handful of them, and a box would show in every match"
+)]
 pub enum Format {
     /// slicewise's own CSV.
     Native,
@@ -153,6 +157,14 @@ pub struct Window {
     /// First moment not kept; `None` keeps all after `from`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<Span>,
+}
+
+impl Window {
+    /// Whether a moment of the trace's clock is inside.
+    #[must_use]
+    pub fn holds(&self, moment: Time) -> bool {
+        self.from <= Span(moment.0) && self.to.is_none_or(|to| Span(moment.0) < to)
+    }
 }
 
 /// Drawing pods from a trace, by the run's seed.
