@@ -3,6 +3,7 @@ pub mod cluster;
 pub mod diag;
 pub mod id;
 pub mod metrics;
+pub mod report;
 pub mod rng;
 pub mod scenario;
 pub mod sched;
