@@ -91,10 +91,11 @@ fn text(page: &Page, columns: &[Column], limit: Option<usize>) -> String {
         let names = longest.clamp("variant".len(), room);
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(limit as u16);
         let fixed = |width: usize| ColumnConstraint::Absolute(Width::Fixed(width as u16));
-        table.set_constraints(std::iter::once(names).chain(widths).map(fixed));
+        // The border between columns is blank and counts for one of the two between them.
+        table.set_constraints(std::iter::once(names).chain(widths.iter().map(|w| w + 1)).map(fixed));
     }
     for (at, column) in table.column_iter_mut().enumerate() {
-        column.set_padding(if at == 0 { (0, 0) } else { (1, 1) });
+        column.set_padding(if at == 0 { (0, 0) } else { (1, 0) });
     }
     let mut out = String::new();
     for line in table.lines() {
