@@ -367,6 +367,9 @@ fn alt(what: &str, figures: impl Iterator<Item = String>) -> String {
 pub fn waits(variants: &[VariantResult]) -> Picture {
     /// Room for "no wait", which a log axis lacks.
     const ZERO: f64 = 56.0;
+    /// Waits so much shorter than the longest are drawn together: a few of a millisecond would
+    /// squeeze those of hours into a corner.
+    const DECADES: f64 = 1e5;
     let mut picture = Picture::new("How long pods waited", WIDTH);
     let names = variants.iter().enumerate().map(|(i, v)| (Key::Line(i), v.name.clone()));
     let top = heading(&mut picture, &names.collect::<Vec<_>>());
@@ -377,8 +380,14 @@ pub fn waits(variants: &[VariantResult]) -> Picture {
     let positive = || variants.iter().flat_map(|v| &v.waits.points).map(|p| p.0).filter(|s| 0.0 < *s);
     let least = positive().fold(f64::INFINITY, f64::min);
     let most = positive().fold(0.0, f64::max);
-    let (ends, x_ticks) =
-        if most == 0.0 { axis::log_time(1.0, 3_600.0) } else { axis::log_time(least, most) };
+    let (ends, mut x_ticks) = if most == 0.0 {
+        axis::log_time(1.0, 3_600.0)
+    } else {
+        axis::log_time(least.max(most / DECADES), most)
+    };
+    if let Some(first) = x_ticks.first_mut().filter(|first| least < first.0) {
+        first.1 = format!("≤ {}", first.1);
+    }
     let left = label_room(&y_ticks);
     let plot = Plot {
         x: Scale { values: ends, places: (left, WIDTH - RIGHT), log: true },

@@ -93,7 +93,7 @@ fn columns(
         let (left, right) = (plot.x.at(*from), plot.x.at(*to));
         // A bar too low to see would look like an empty span.
         let y = plot.y.at(*n as f64).min(plot.bottom() - 1.0);
-        picture.rect((left, y), ((right - left - 1.0).max(0.8), plot.bottom() - y), Ink::Series(0));
+        picture.rect((left, y), ((right - left - 1.0).max(0.8), plot.bottom() - y), Ink::Surface(0));
     }
     if most == 0 {
         nothing(&mut picture, &plot, "no pods");
@@ -121,7 +121,7 @@ pub fn categories(title: &str, counts: &[(String, u64)]) -> Picture {
     for (at, (name, n)) in rows.iter().enumerate() {
         let y = top + at as f64 * ROW;
         let end = bar.at(*n as f64).max(names + if *n == 0 { 0.0 } else { 1.0 });
-        picture.rect((names, y + 3.0), (end - names, ROW - 6.0), Ink::Series(0));
+        picture.rect((names, y + 3.0), (end - names, ROW - 6.0), Ink::Surface(0));
         let name = font::fit(name, LABEL, names - 18.0);
         picture.text((names - 8.0, y + 16.0), name, LABEL, Ink::Text, Anchor::End);
         let share = super::human::percent(*n as f64 / total.max(1) as f64);

@@ -20,19 +20,26 @@ pub(super) enum Ink {
     Grid,
     /// Background.
     Paper,
-    /// Something of a series.
+    /// A line.
     Series(usize),
-    /// Text on a surface of a series.
-    OnSeries(usize),
+    /// A surface.
+    Surface(usize),
+    /// Text on a surface.
+    OnSurface(usize),
 }
 
-/// Colors of series: Okabe and Ito's, which colour-blind people tell apart, ordered so that neighbours
-/// differ in luminance; the first few are dark enough for lines on white.
-const SERIES: [(&str, &str); SERIES_COLORS] = [
+/// Colors of lines: Okabe and Ito's, which colour-blind people tell apart, ordered so that neighbours
+/// differ in luminance; all show on white and on black.
+const SERIES: [&str; SERIES_COLORS] =
+    ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#aa4499", "#7f7f7f"];
+
+/// Colors of surfaces and of text on them: the first four differ in luminance by half and more, for
+/// those who print in grey. Yellow is among them, which no line on white could have.
+const SURFACES: [(&str, &str); SERIES_COLORS] = [
     ("#0072b2", "#ffffff"),
     ("#e69f00", "#000000"),
+    ("#ddd04a", "#000000"),
     ("#009e73", "#000000"),
-    ("#d55e00", "#000000"),
     ("#56b4e9", "#000000"),
     ("#aa4499", "#ffffff"),
     ("#7f7f7f", "#000000"),
@@ -49,8 +56,9 @@ impl Ink {
             Ink::Muted => "#5f6368",
             Ink::Grid => "#dcdee3",
             Ink::Paper => "#ffffff",
-            Ink::Series(i) => SERIES[i % SERIES_COLORS].0,
-            Ink::OnSeries(i) => SERIES[i % SERIES_COLORS].1,
+            Ink::Series(i) => SERIES[i % SERIES_COLORS],
+            Ink::Surface(i) => SURFACES[i % SERIES_COLORS].0,
+            Ink::OnSurface(i) => SURFACES[i % SERIES_COLORS].1,
         }
     }
 
@@ -62,7 +70,7 @@ impl Ink {
             Ink::Grid => Some("var(--grid)"),
             Ink::Paper => Some("var(--paper)"),
             // Mid-tones that do on light and dark alike.
-            Ink::Series(_) | Ink::OnSeries(_) => None,
+            Ink::Series(_) | Ink::Surface(_) | Ink::OnSurface(_) => None,
         }
     }
 }

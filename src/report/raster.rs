@@ -29,6 +29,9 @@ fn encode(width: usize, height: usize, pixels: &[u8]) -> Result<Vec<u8>, png::En
     let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
+    // Flat surfaces repeat exactly, which filters made for photographs would hide.
+    encoder.set_filter(png::FilterType::NoFilter);
+    encoder.set_compression(png::Compression::Default);
     // 144 dots per inch: the picture at its own size on paper.
     encoder.set_pixel_dims(Some(png::PixelDimensions { xppu: 5669, yppu: 5669, unit: png::Unit::Meter }));
     encoder.write_header()?.write_image_data(pixels)?;
@@ -60,6 +63,10 @@ impl Canvas {
                 let color = rgb(*ink);
                 for [from, to] in pieces(&points, dash) {
                     self.stroke(from, to, radius, color);
+                    if dash.is_empty() {
+                        // Strokes in a row join without gaps; dashes keep theirs.
+                        self.disc(to, radius, color);
+                    }
                 }
             }
             Mark::Shape { points, ink } => {
@@ -110,11 +117,10 @@ impl Canvas {
         }
     }
 
-    /// A straight stroke with round ends, so that strokes in a row join without gaps.
+    /// A straight stroke with square ends.
     fn stroke(&mut self, from: Point, to: Point, radius: f64, color: Color) {
         let (dx, dy) = (to.0 - from.0, to.1 - from.1);
         let length = libm::sqrt(dx * dx + dy * dy);
-        self.disc(from, radius, color);
         if length == 0.0 {
             return;
         }
@@ -126,7 +132,6 @@ impl Canvas {
             (from.0 - nx, from.1 - ny),
         ];
         self.fill(&corners, color);
-        self.disc(to, radius, color);
     }
 
     fn disc(&mut self, center: Point, radius: f64, color: Color) {

@@ -64,9 +64,10 @@ pub fn slices(variant: &VariantResult) -> Option<Picture> {
     Some(picture)
 }
 
-/// Tall enough that each lane can carry a label, within reason.
+/// Tall enough that the thinnest lane can carry a label, within reason.
 fn row_height(gpu: &SliceRow) -> f64 {
-    (gpu.lanes.len() as f64 * 12.0).clamp(22.0, 96.0)
+    let thinnest = gpu.lanes.iter().map(|l| l.1).fold(1.0, f64::min);
+    (11.0 / thinnest.max(0.01)).clamp(22.0, 80.0)
 }
 
 fn row(picture: &mut Picture, gpu: &SliceRow, x: &Scale, (top, height): (f64, f64), colors: &Colors) {
@@ -85,8 +86,8 @@ fn row(picture: &mut Picture, gpu: &SliceRow, x: &Scale, (top, height): (f64, f6
         });
         if 10.0 <= inner && 24.0 <= wide {
             let label = font::fit(&bar.held.pod, SMALL, wide - 6.0);
-            // Two letters and an ellipsis say nothing.
-            if 4 <= label.chars().count() || label == bar.held.pod {
+            // The first letters of a name and an ellipsis say nothing.
+            if bar.held.pod.chars().count() * 2 <= label.chars().count() * 3 {
                 let at = (bar.from + 3.0, y + tall / 2.0 + 0.36 * SMALL);
                 picture.text(at, label, SMALL, colors.on(class), Anchor::Start);
             }
@@ -174,12 +175,12 @@ impl Colors {
     }
 
     fn ink(&self, class: usize) -> Ink {
-        Ink::Series(if self.own(class) { class } else { SERIES_COLORS - 1 })
+        Ink::Surface(if self.own(class) { class } else { SERIES_COLORS - 1 })
     }
 
     fn on(&self, class: usize) -> Ink {
         match self.ink(class) {
-            Ink::Series(i) => Ink::OnSeries(i),
+            Ink::Surface(i) => Ink::OnSurface(i),
             other => other,
         }
     }
