@@ -7,7 +7,7 @@ use super::axis::{self, Scale, Tick};
 use super::human::{level, list, percent, seconds};
 use super::picture::{Anchor, Ink, Picture, Point, SERIES_COLORS};
 use super::{figures, font};
-use crate::metrics::VariantResult;
+use crate::metrics::{Timeline, VariantResult};
 
 /// Width of every picture.
 pub(super) const WIDTH: f64 = 900.0;
@@ -33,6 +33,14 @@ pub(super) enum Key {
 
 const DASHES: [&[f64]; 4] = [&[], &[9.0, 4.0], &[3.0, 3.0], &[12.0, 3.0, 3.0, 3.0]];
 const LIMIT_DASH: &[f64] = &[2.0, 4.0];
+
+/// The legend of lines; one alone needs none.
+fn line_keys<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> Vec<(Key, String)> {
+    if names.len() < 2 {
+        return Vec::new();
+    }
+    names.enumerate().map(|(i, name)| (Key::Line(i), name.to_owned())).collect()
+}
 
 fn dash(line: usize) -> &'static [f64] {
     DASHES[(line + line / SERIES_COLORS) % DASHES.len()]
@@ -170,7 +178,7 @@ struct Steps {
 impl Steps {
     /// The means of equal steps, merged until there are at most [`STEPS`].
     fn new(values: &[f64], start: f64, step: f64) -> Steps {
-        let merged = values.len().div_ceil(STEPS).max(1);
+        let merged = merged(values.len());
         let pieces = values.chunks(merged).enumerate().map(|(at, chunk)| {
             let from = start + (at * merged) as f64 * step;
             (from, from + chunk.len() as f64 * step, chunk.iter().sum::<f64>() / chunk.len() as f64)
@@ -232,8 +240,7 @@ impl OverTime<'_> {
     fn draw(&self) -> Picture {
         let mut picture = Picture::new(self.title, WIDTH);
         let split = SHARED < self.lines.len();
-        let names = self.names.iter().enumerate().map(|(i, name)| (Key::Line(i), (*name).to_owned()));
-        let mut legend: Vec<(Key, String)> = if split { Vec::new() } else { names.collect() };
+        let mut legend = if split { Vec::new() } else { line_keys(self.names.iter().copied()) };
         let limits: Vec<String> = self.limits.iter().map(|l| level(*l)).collect();
         if !limits.is_empty() {
             legend.push((Key::Limit, format!("capacity: {}", list(&limits))));
@@ -304,6 +311,16 @@ impl OverTime<'_> {
     }
 }
 
+/// How many of so many steps share one piece of a line.
+fn merged(steps: usize) -> usize {
+    steps.div_ceil(STEPS).max(1)
+}
+
+/// Seconds that one piece of a chart's line stands for.
+pub(super) fn step(timeline: &Timeline) -> f64 {
+    timeline.step_s * merged(timeline.gpus.len()) as f64
+}
+
 fn most_of(lines: &[Steps]) -> f64 {
     lines.iter().map(Steps::most).fold(0.0, f64::max)
 }
@@ -371,8 +388,7 @@ pub fn waits(variants: &[VariantResult]) -> Picture {
     /// squeeze those of hours into a corner.
     const DECADES: f64 = 1e5;
     let mut picture = Picture::new("How long pods waited", WIDTH);
-    let names = variants.iter().enumerate().map(|(i, v)| (Key::Line(i), v.name.clone()));
-    let top = heading(&mut picture, &names.collect::<Vec<_>>());
+    let top = heading(&mut picture, &line_keys(variants.iter().map(|v| v.name.as_str())));
     let unit = "share of the bound pods that waited no longer";
     picture.text((10.0, top + 12.0), unit, LABEL, Ink::Muted, Anchor::Start);
 
@@ -416,7 +432,7 @@ pub fn waits(variants: &[VariantResult]) -> Picture {
         if wait.count == 0 {
             return format!("{}: no pod bound", v.name);
         }
-        format!("{} half at most {}, 95 % at most {}", v.name, seconds(wait.p50), seconds(wait.p95))
+        format!("{} half at most {}, 95% at most {}", v.name, seconds(wait.p50), seconds(wait.p95))
     });
     picture.alt = alt("Distribution of waits", figures);
     picture

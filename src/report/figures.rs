@@ -267,7 +267,7 @@ fn alone(variant: &VariantResult) -> Vec<String> {
         "No pod waited.".to_owned()
     } else {
         format!(
-            "Pods waited {} on average; 95 % of them at most {}, the longest {}.",
+            "Pods waited {} on average; 95% of them at most {}, the longest {}.",
             seconds(wait_s.mean),
             seconds(wait_s.p95),
             seconds(wait_s.max)
@@ -324,7 +324,7 @@ fn least_wait(variants: &[VariantResult]) -> String {
     let texts = |i: usize| seconds(p95(i));
     if order.len() == 1 {
         let name = short(&variants[least]);
-        return format!("{name} alone serves its pods: 95 % of them wait at most {}.", texts(least));
+        return format!("{name} alone serves its pods: 95% of them wait at most {}.", texts(least));
     }
     if texts(least) == texts(most) {
         return if order.iter().all(|&i| all(&variants[i]).wait_s.max == 0.0) {

@@ -6,8 +6,8 @@
 
 use super::figures::{answer, best, columns};
 use super::human::{count, level, list, percent, seconds};
-use super::{Page, Picture, allocation, definition, definitions, queue, slices, waits};
-use crate::metrics::{Group, Refusal, VariantResult};
+use super::{Page, Picture, allocation, chart, definition, definitions, queue, slices, waits};
+use crate::metrics::{Counts, Group, Refusal, VariantResult};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// Variants whose details stand open: more of them, and the page is a list to choose from.
@@ -32,7 +32,9 @@ pub fn html(page: &Page) -> String {
                     (header(page))
                     (comparison(page))
                     (evidence(page))
-                    @for variant in &page.variants { (details(variant, page.variants.len() <= OPEN)) }
+                    @for (at, variant) in page.variants.iter().enumerate() {
+                        (details(at + 1, variant, page.variants.len() <= OPEN))
+                    }
                     (small_print(page))
                 }
             }
@@ -124,18 +126,19 @@ fn heading(head: &str, aspect: &str) -> String {
 }
 
 fn evidence(page: &Page) -> Markup {
-    let step = page.variants.iter().map(|v| v.timeline.step_s).fold(0.0, f64::max);
+    let step = page.variants.iter().map(|v| chart::step(&v.timeline)).fold(0.0, f64::max);
+    let mean = if step == 0.0 { String::new() } else { format!("Mean of every {}. ", seconds(step)) };
     html! {
         section {
             h2 { "Evidence" }
             (figure(&allocation(&page.variants), &format!(
-                "Mean of each step ({} or longer). Allocated is not busy: a pod may hold a whole GPU and use a tenth of it.",
-                seconds(step)
+                "{mean}Allocated is not busy: a pod may hold a whole GPU and use a tenth of it."
             )))
             (figure(&waits(&page.variants),
                 "The higher and the further left a line, the shorter the waits. Pods that were never bound are not counted here."))
-            (figure(&queue(&page.variants),
-                "Pods that have arrived and neither run nor left; the mean of each step, so short peaks may be higher."))
+            (figure(&queue(&page.variants), &format!(
+                "{mean}Pods that have arrived and neither run nor left; short peaks may be higher."
+            )))
         }
     }
 }
@@ -150,13 +153,14 @@ fn figure(picture: &Picture, caption: &str) -> Markup {
 }
 
 /// One variant: classes, refusals, slices.
-fn details(variant: &VariantResult, open: bool) -> Markup {
+fn details(number: usize, variant: &VariantResult, open: bool) -> Markup {
     let summary = &variant.summary;
     html! {
         details.variant open[open] {
             summary { h2 { (variant.name) } }
-            @if !variant.what.is_empty() { p { (variant.what) } }
-            (groups("class", &summary.classes))
+            // A link to something inside opens the details around it.
+            p.what id={ "v" (number) } { (variant.what) }
+            @if !summary.classes.is_empty() { (groups("class", &summary.classes)) }
             @if 1 < summary.namespaces.len() { (groups("namespace", &summary.namespaces)) }
             (levels(variant))
             (refusals(&summary.refusals))
@@ -172,18 +176,28 @@ fn details(variant: &VariantResult, open: bool) -> Markup {
     }
 }
 
+/// A fate of pods that a table shows only where some pod met it.
+type Fate = (&'static str, fn(&Counts) -> u64);
+const FATES: [Fate; 5] = [
+    ("running", |c| c.running),
+    ("waiting", |c| c.waiting),
+    ("gave up", |c| c.gave_up),
+    ("turned away", |c| c.turned_away),
+    ("never fit", |c| c.never_fit),
+];
+
 fn groups(what: &str, groups: &[Group]) -> Markup {
     let span = |g: &Group, secs: f64| if g.wait_s.count == 0 { "-".to_owned() } else { seconds(secs) };
     let ratio =
         |g: &Group, x: f64| if g.slowdown.count == 0 { "-".to_owned() } else { format!("{}x", level(x)) };
+    let met: Vec<Fate> = FATES.into_iter().filter(|f| groups.iter().any(|g| (f.1)(&g.counts) != 0)).collect();
     html! {
         div.scroll { table {
             thead { tr {
                 th scope="col" { (what) }
                 th.n scope="col" { "pods" }
-                @for name in ["finished", "running", "waiting", "gave up", "turned away", "never fit"] {
-                    th.n scope="col" { (term(name, name)) }
-                }
+                th.n scope="col" { (term("finished", "finished")) }
+                @for (name, _) in &met { th.n scope="col" { (term(name, name)) } }
                 th.n scope="col" { (term("wait mean", "wait")) }
                 @for name in ["p50", "p95", "p99", "max"] { th.n scope="col" { (term(name, name)) } }
                 th.n scope="col" { (term("slowdown", "slowdown")) }
@@ -192,8 +206,8 @@ fn groups(what: &str, groups: &[Group]) -> Markup {
             tbody { @for g in groups { tr {
                 th scope="row" { (g.name) }
                 td.n { (count(g.counts.total)) }
-                @for n in [g.counts.finished, g.counts.running, g.counts.waiting, g.counts.gave_up,
-                    g.counts.turned_away, g.counts.never_fit] { td.n { (count(n)) } }
+                td.n { (count(g.counts.finished)) }
+                @for (_, pods) in &met { td.n { (count(pods(&g.counts))) } }
                 @for secs in [g.wait_s.mean, g.wait_s.p50, g.wait_s.p95, g.wait_s.p99, g.wait_s.max] {
                     td.n { (span(g, secs)) }
                 }

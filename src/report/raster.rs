@@ -162,14 +162,13 @@ impl Canvas {
     fn shrink(&self) -> (usize, usize, Vec<u8>) {
         let (width, height) = (self.width / SHRINK, self.height / SHRINK);
         let mut out = Vec::with_capacity(width * height * 3);
-        for y in 0..height {
-            for at in 0..width * 3 {
-                let (x, channel) = (at / 3 * SHRINK, at % 3);
-                let sum: u32 = (0..SHRINK * SHRINK)
-                    .map(|i| (y * SHRINK + i / SHRINK) * self.width + x + i % SHRINK)
-                    .map(|pixel| u32::from(self.pixels[pixel * 3 + channel]))
-                    .sum();
-                out.push((sum as usize / (SHRINK * SHRINK)) as u8);
+        for rows in self.pixels.chunks_exact(self.width * 3 * SHRINK) {
+            let (upper, lower) = rows.split_at(self.width * 3);
+            for (above, below) in upper.chunks_exact(3 * SHRINK).zip(lower.chunks_exact(3 * SHRINK)) {
+                for i in 0..3 {
+                    let sum = [above[i], above[i + 3], below[i], below[i + 3]].map(u16::from);
+                    out.push((sum.iter().sum::<u16>() / 4) as u8);
+                }
             }
         }
         (width, height, out)
