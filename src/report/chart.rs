@@ -43,7 +43,8 @@ fn line_keys<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> Vec<(Key, Str
 }
 
 fn dash(line: usize) -> &'static [f64] {
-    DASHES[(line + line / SERIES_COLORS) % DASHES.len()]
+    // Lines of one color differ in their dashes.
+    DASHES[(line + 2 * (line / SERIES_COLORS)) % DASHES.len()]
 }
 
 /// A marker's corners around a point.
