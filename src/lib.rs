@@ -53,6 +53,8 @@
 
 pub mod diag;
 pub mod id;
+pub mod metrics;
+pub mod report;
 pub mod rng;
 pub mod units;
 

@@ -1,0 +1,404 @@
+//! What the variants are compared by: the columns, which value of each is best, and the answer in
+//! sentences.
+//!
+//! Before changing what counts as best, mind two traps. GPUs *allocated* have no good direction: a
+//! whole GPU held for a tenth of its power is allocated too. And a variant that leaves pods unserved
+//! has short waits for that very reason, so only variants that serve about as many pods as the
+//! best-serving one are compared by waits ([`comparable`]).
+
+use super::human::{self, NONE, count, level, list, percent, seconds};
+use crate::metrics::{Counts, Group, Sample, VariantResult};
+
+/// Which way a figure gets better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Better {
+    /// Neither way.
+    Neither,
+    /// The more the better.
+    More,
+    /// The less the better.
+    Less,
+    /// The less the better among [`comparable`] variants.
+    LessIfServed,
+}
+
+/// Where a column is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Shown {
+    /// In every table; when 80 columns are too few, the highest number goes first.
+    Always(u8),
+    /// As `Always`, but only when some variant has a value other than 0.
+    NonZero(u8),
+    /// In wide tables.
+    Wide,
+}
+
+/// One figure of every variant.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Column {
+    /// What it is.
+    pub(super) head: &'static str,
+    /// Which aspect of it, for a second line of the header; may be empty.
+    pub(super) aspect: &'static str,
+    /// Its term in [`crate::metrics::DEFINITIONS`].
+    pub(super) term: &'static str,
+    /// Where it is shown.
+    pub(super) shown: Shown,
+    /// Which way it gets better.
+    pub(super) better: Better,
+    /// The figure, where there is one.
+    pub(super) value: fn(&VariantResult) -> Option<f64>,
+    /// The same for people.
+    pub(super) text: fn(&VariantResult) -> String,
+}
+
+/// The group of all pods.
+pub(super) fn all(variant: &VariantResult) -> Group {
+    variant.summary.classes.first().cloned().unwrap_or_default()
+}
+
+fn counts(variant: &VariantResult) -> Counts {
+    variant.summary.classes.first().map(|g| g.counts).unwrap_or_default()
+}
+
+/// Pods that left without running.
+pub(super) fn lost(counts: &Counts) -> u64 {
+    counts.gave_up + counts.turned_away + counts.never_fit
+}
+
+/// Pods that were not served: lost, or waiting when the run ended.
+fn unserved(counts: &Counts) -> u64 {
+    lost(counts) + counts.waiting
+}
+
+fn of(sample: &Sample, figure: f64) -> Option<f64> {
+    (sample.count != 0).then_some(figure)
+}
+
+fn span(value: Option<f64>) -> String {
+    value.map_or_else(|| NONE.to_owned(), seconds)
+}
+
+fn ratio(value: Option<f64>) -> String {
+    match value {
+        Some(x) if x < 10.0 => format!("{x:.2}x"),
+        Some(x) => format!("{}x", level(x)),
+        None => NONE.to_owned(),
+    }
+}
+
+/// Mean of a level, of how many, and the share: `51.2/64 80%`.
+fn used(mean: f64, capacity: f64) -> String {
+    if capacity == 0.0 {
+        return level(mean);
+    }
+    format!("{}/{} {:>4}", level(mean), level(capacity), percent(mean / capacity))
+}
+
+/// A count of pods.
+fn whole(value: Option<f64>) -> String {
+    value.map_or_else(|| NONE.to_owned(), |x| count(x as u64))
+}
+
+fn plain(value: Option<f64>) -> String {
+    value.map_or_else(|| NONE.to_owned(), level)
+}
+
+fn money(value: Option<f64>) -> String {
+    value.map_or_else(|| NONE.to_owned(), |x| format!("{x:.2}"))
+}
+
+use Shown::{Always, NonZero, Wide};
+
+macro_rules! column {
+    ($head:literal, $aspect:literal, $term:literal, $shown:expr, $better:ident, $text:path, |$v:ident| $value:expr) => {
+        Column {
+            head: $head,
+            aspect: $aspect,
+            term: $term,
+            shown: $shown,
+            better: Better::$better,
+            value: |$v| $value,
+            text: |$v| $text($value),
+        }
+    };
+}
+
+/// A column whose figure is a count of pods.
+macro_rules! pods {
+    ($head:literal, $aspect:literal, $term:literal, $shown:expr, $better:ident, |$c:ident| $n:expr) => {
+        column!($head, $aspect, $term, $shown, $better, whole, |v| {
+            let $c = counts(v);
+            Some($n as f64)
+        })
+    };
+}
+
+/// A column whose figure is one of a sample of all pods.
+macro_rules! sample {
+    ($head:literal, $aspect:literal, $term:literal, $shown:expr, $text:path, $sample:ident . $figure:ident) => {
+        column!($head, $aspect, $term, $shown, LessIfServed, $text, |v| {
+            let sample = all(v).$sample;
+            of(&sample, sample.$figure)
+        })
+    };
+}
+
+/// Every column, in the order of the widest table.
+#[rustfmt::skip] // A table: one row a column.
+pub(super) const COLUMNS: &[Column] = &[
+    Column {
+        head: "GPUs", aspect: "allocated", term: "GPUs allocated", shown: Always(1), better: Better::Neither,
+        value: |v| Some(v.summary.gpus.mean),
+        text: |v| used(v.summary.gpus.mean, v.summary.gpus.capacity),
+    },
+    column!("GPUs", "peak", "GPUs allocated", Wide, Neither, plain, |v| Some(v.summary.gpus.peak)),
+    column!("GPUs", "touched", "GPUs touched", Wide, Neither, plain, |v| Some(v.summary.gpus_touched.mean)),
+    column!("useful", "GPU-hours", "useful GPU-hours", Wide, Neither, plain, |v| Some(v.summary.useful_gpu_hours)),
+    sample!("wait", "mean", "wait", Always(2), span, wait_s.mean),
+    sample!("wait", "p50", "p50", Wide, span, wait_s.p50),
+    sample!("wait", "p90", "p90", Wide, span, wait_s.p90),
+    sample!("wait", "p95", "p95 wait", Always(0), span, wait_s.p95),
+    sample!("wait", "p99", "p99", Wide, span, wait_s.p99),
+    sample!("wait", "max", "wait", Wide, span, wait_s.max),
+    sample!("slow-", "down", "slowdown", Always(4), ratio, slowdown.mean),
+    sample!("slowdown", "p95", "slowdown", Wide, ratio, slowdown.p95),
+    pods!("pods", "", "pods", Wide, Neither, |c| c.total),
+    pods!("finished", "", "finished", Always(0), More, |c| c.finished),
+    pods!("running", "", "running", Wide, Neither, |c| c.running),
+    pods!("waiting", "", "waiting", NonZero(3), Less, |c| c.waiting),
+    pods!("lost", "", "lost", NonZero(2), Less, |c| lost(&c)),
+    pods!("gave up", "", "gave up", Wide, Less, |c| c.gave_up),
+    pods!("turned", "away", "turned away", Wide, Less, |c| c.turned_away),
+    pods!("never", "fit", "never fit", Wide, Less, |c| c.never_fit),
+    column!("queue", "mean", "queue", Always(5), LessIfServed, plain, |v| Some(v.summary.queue.mean)),
+    column!("queue", "max", "queue", Always(6), LessIfServed, whole, |v| Some(v.summary.queue.peak)),
+    Column {
+        head: "CPUs", aspect: "requested", term: "CPUs requested", shown: Wide, better: Better::Neither,
+        value: |v| Some(v.summary.cpus.mean),
+        text: |v| used(v.summary.cpus.mean, v.summary.cpus.capacity),
+    },
+    column!("cost", "", "cost", NonZero(7), LessIfServed, money, |v| v.summary.cost),
+];
+
+/// The columns of a table over `variants`.
+pub(super) fn columns(variants: &[VariantResult], wide: bool) -> Vec<Column> {
+    let any = |c: &Column| variants.iter().any(|v| (c.value)(v).is_some_and(|x| x != 0.0));
+    COLUMNS
+        .iter()
+        .filter(|c| match c.shown {
+            Always(_) => true,
+            NonZero(_) => wide || any(c),
+            Wide => wide,
+        })
+        .copied()
+        .collect()
+}
+
+/// Which variants served about as many pods as the one that served most (99 % of them).
+///
+/// Waits and slowdowns of the others leave out the pods that were served worst.
+pub(super) fn comparable(variants: &[VariantResult]) -> Vec<bool> {
+    const ENOUGH: f64 = 0.99;
+    let share = |v: &VariantResult| {
+        let counts = counts(v);
+        if counts.total == 0 { 1.0 } else { 1.0 - unserved(&counts) as f64 / counts.total as f64 }
+    };
+    let most = variants.iter().map(share).fold(0.0, f64::max);
+    variants.iter().map(|v| most * ENOUGH <= share(v)).collect()
+}
+
+/// Which variants have the best value of a column; none where all look alike.
+///
+/// Values that print alike are alike: marking one of them would puzzle a reader.
+pub(super) fn best(column: &Column, variants: &[VariantResult]) -> Vec<bool> {
+    let nobody = vec![false; variants.len()];
+    let eligible = match column.better {
+        Better::Neither => return nobody,
+        Better::LessIfServed => comparable(variants),
+        Better::More | Better::Less => vec![true; variants.len()],
+    };
+    let sign = if column.better == Better::More { -1.0 } else { 1.0 };
+    let texts: Vec<String> = variants.iter().map(column.text).collect();
+    let ranked = |i: usize| (column.value)(&variants[i]).filter(|_| eligible[i]).map(|x| sign * x);
+    let first = (0..variants.len())
+        .filter(|&i| ranked(i).is_some())
+        .min_by(|&a, &b| ranked(a).unwrap_or(f64::INFINITY).total_cmp(&ranked(b).unwrap_or(f64::INFINITY)));
+    let Some(first) = first else { return nobody };
+    if texts.iter().all(|t| *t == texts[first]) {
+        return nobody;
+    }
+    (0..variants.len()).map(|i| ranked(i).is_some() && texts[i] == texts[first]).collect()
+}
+
+/// A variant's name, short enough to be read in a sentence.
+fn short(variant: &VariantResult) -> String {
+    const LONGEST: usize = 32;
+    match variant.name.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", variant.name[..end].trim_end()),
+        None => variant.name.clone(),
+    }
+}
+
+/// The answer in one to three sentences, from the figures.
+pub(super) fn answer(variants: &[VariantResult]) -> Vec<String> {
+    match variants {
+        [] => vec!["There is nothing to compare: the scenario has no variants.".to_owned()],
+        [one] => alone(one),
+        _ if variants.iter().all(|v| counts(v).total == 0) => vec!["No pod arrived.".to_owned()],
+        _ => {
+            let mut sentences = vec![least_wait(variants)];
+            sentences.extend(not_compared(variants));
+            sentences.push(served(variants));
+            sentences.extend(allocated(variants));
+            sentences
+        }
+    }
+}
+
+fn alone(variant: &VariantResult) -> Vec<String> {
+    let Group { counts, wait_s, .. } = all(variant);
+    if counts.total == 0 {
+        return vec!["No pod arrived.".to_owned()];
+    }
+    let waits = if wait_s.count == 0 {
+        "No pod was bound.".to_owned()
+    } else if wait_s.max == 0.0 {
+        "No pod waited.".to_owned()
+    } else {
+        format!(
+            "Pods waited {} on average; 95% of them at most {}, the longest {}.",
+            seconds(wait_s.mean),
+            seconds(wait_s.p95),
+            seconds(wait_s.max)
+        )
+    };
+    let mut sentences = vec![waits, format!("{}.", fate(&counts))];
+    let gpus = variant.summary.gpus;
+    if gpus.capacity != 0.0 {
+        let share = percent(gpus.mean / gpus.capacity);
+        sentences.push(format!(
+            "{share} of the GPUs were allocated on average ({} of {}).",
+            level(gpus.mean),
+            level(gpus.capacity)
+        ));
+    }
+    sentences
+}
+
+/// What became of the pods: `980 of 1,000 pods finished; 15 never fit, 5 still waited at the end`.
+fn fate(counts: &Counts) -> String {
+    if counts.finished == counts.total {
+        return if counts.total == 1 {
+            "The only pod finished".to_owned()
+        } else {
+            format!("All {} finished", human::pods(counts.total))
+        };
+    }
+    format!("{} of {} finished; {}", count(counts.finished), human::pods(counts.total), others(counts, true))
+}
+
+/// The pods that did not finish, by fate.
+fn others(counts: &Counts, running: bool) -> String {
+    let fates = [
+        (counts.never_fit, "never fit"),
+        (counts.gave_up, "gave up"),
+        (counts.turned_away, "turned away"),
+        (counts.waiting, "still waiting at the end"),
+        (if running { counts.running } else { 0 }, "still running at the end"),
+    ];
+    let parts: Vec<String> =
+        fates.iter().filter(|f| f.0 != 0).map(|f| format!("{} {}", count(f.0), f.1)).collect();
+    parts.join(", ")
+}
+
+fn least_wait(variants: &[VariantResult]) -> String {
+    let fair = comparable(variants);
+    let p95 = |i: usize| all(&variants[i]).wait_s.p95;
+    let mut order: Vec<usize> =
+        (0..variants.len()).filter(|&i| fair[i] && all(&variants[i]).wait_s.count != 0).collect();
+    order.sort_by(|&a, &b| p95(a).total_cmp(&p95(b)));
+    let (Some(&least), Some(&most)) = (order.first(), order.last()) else {
+        return "No pod was bound in any variant.".to_owned();
+    };
+    let texts = |i: usize| seconds(p95(i));
+    if order.len() == 1 {
+        let name = short(&variants[least]);
+        return format!("{name} alone serves its pods: 95% of them wait at most {}.", texts(least));
+    }
+    if texts(least) == texts(most) {
+        return if order.iter().all(|&i| all(&variants[i]).wait_s.max == 0.0) {
+            "No pod waited in any variant.".to_owned()
+        } else {
+            format!("The variants wait alike: p95 {} in each.", texts(least))
+        };
+    }
+    let named = |like: usize| -> Vec<String> {
+        order.iter().filter(|&&i| texts(i) == texts(like)).map(|&i| short(&variants[i])).collect()
+    };
+    let winners = named(least);
+    let verb = if winners.len() == 1 { "waits" } else { "wait" };
+    format!(
+        "{} {verb} least: p95 {} against {} for {}.",
+        list(&winners),
+        texts(least),
+        texts(most),
+        list(&named(most))
+    )
+}
+
+fn not_compared(variants: &[VariantResult]) -> Option<String> {
+    let fair = comparable(variants);
+    let names: Vec<String> =
+        variants.iter().zip(&fair).filter(|(_, fair)| !**fair).map(|(v, _)| short(v)).collect();
+    let them = if names.len() == 1 { "its waits are those" } else { "their waits are those" };
+    let verb = if names.len() == 1 { "serves" } else { "serve" };
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} {verb} fewer pods than the others; {them} of the served ones only, and are not compared.",
+            list(&names)
+        )
+    })
+}
+
+fn served(variants: &[VariantResult]) -> String {
+    const SHOWN: usize = 3;
+    let mut left: Vec<&VariantResult> = variants.iter().filter(|v| unserved(&counts(v)) != 0).collect();
+    if left.is_empty() {
+        return "Every variant serves every pod.".to_owned();
+    }
+    left.sort_by_key(|v| std::cmp::Reverse(unserved(&counts(v))));
+    let total = |v: &VariantResult| counts(v).total;
+    let mut parts: Vec<String> = left
+        .iter()
+        .take(SHOWN)
+        .map(|v| {
+            let counts = counts(v);
+            format!(
+                "{} leaves {} of {} ({})",
+                short(v),
+                count(unserved(&counts)),
+                count(total(v)),
+                others(&counts, false)
+            )
+        })
+        .collect();
+    if SHOWN < left.len() {
+        parts.push(format!("{} more leave some", left.len() - SHOWN));
+    }
+    let rest = if left.len() == variants.len() { "" } else { "; the others serve all" };
+    format!("Pods not served: {}{rest}.", parts.join("; "))
+}
+
+fn allocated(variants: &[VariantResult]) -> Option<String> {
+    let share = |v: &VariantResult| v.summary.gpus.mean / v.summary.gpus.capacity;
+    let mut order: Vec<&VariantResult> = variants.iter().filter(|v| share(v).is_finite()).collect();
+    order.sort_by(|a, b| share(a).total_cmp(&share(b)));
+    let (least, most) = (order.first()?, order.last()?);
+    let (low, high) = (percent(share(least)), percent(share(most)));
+    Some(if low == high {
+        format!("GPUs are allocated {low} on average in each.")
+    } else {
+        format!("GPUs are allocated {low} ({}) to {high} ({}) on average.", short(least), short(most))
+    })
+}

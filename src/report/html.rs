@@ -1,0 +1,334 @@
+//! The page: one file that needs no network, no script and no other file.
+//!
+//! It opens with what was run, gives the answer, then the evidence. Everything that comes from a
+//! scenario or a trace passes through maud, which escapes it; charts escape their own text
+//! ([`super::picture`]) and are the only thing put in as it is.
+
+use super::figures::{answer, best, columns};
+use super::human::{count, level, list, percent, seconds};
+use super::{Page, Picture, allocation, chart, definition, definitions, queue, slices, waits};
+use crate::metrics::{Counts, Group, Refusal, VariantResult};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+/// Variants whose details stand open: more of them, and the page is a list to choose from.
+const OPEN: usize = 2;
+
+/// The page of a report.
+#[must_use]
+pub fn html(page: &Page) -> String {
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="generator" content={ "slicewise " (page.version) };
+                title { (page.title) " – slicewise" }
+                style { (PreEscaped(include_str!("page.css"))) }
+            }
+            body {
+                main {
+                    (header(page))
+                    (comparison(page))
+                    (evidence(page))
+                    @for (at, variant) in page.variants.iter().enumerate() {
+                        (details(at + 1, variant, page.variants.len() <= OPEN))
+                    }
+                    (small_print(page))
+                }
+            }
+        }
+    };
+    markup.into_string()
+}
+
+/// What was run.
+fn header(page: &Page) -> Markup {
+    html! {
+        header {
+            h1 { (page.title) }
+            @if !page.question.is_empty() { p.question { (page.question) } }
+            @if let Some(why) = &page.partial {
+                p.partial role="alert" { strong { "Partial: " } (why) ". The figures count only what ran until then." }
+            }
+            dl.run {
+                div { dt { "command" } dd { code { (page.command) } } }
+                div { dt { "seed" } dd { (page.seed) } }
+                div { dt { "slicewise" } dd { (page.version) } }
+                @for (name, hash) in &page.trace_hashes {
+                    div { dt { "trace" } dd { (name) " " code title={ "SHA-256 " (hash) } { (short(hash)) } } }
+                }
+            }
+        }
+    }
+}
+
+/// The beginning of a hash, enough to compare by eye; the rest is in the tooltip and the summary.
+fn short(hash: &str) -> String {
+    const SHOWN: usize = 12;
+    if hash.chars().count() <= SHOWN {
+        hash.to_owned()
+    } else {
+        hash.chars().take(SHOWN).chain(['…']).collect()
+    }
+}
+
+/// A term with its definition under the pointer.
+fn term(text: &str, name: &str) -> Markup {
+    html! {
+        @match definition(name) {
+            Some(meaning) => abbr title=(meaning) { (text) },
+            None => (text),
+        }
+    }
+}
+
+/// The answer: sentences, then the table they rest on.
+fn comparison(page: &Page) -> Markup {
+    let columns = columns(&page.variants, false);
+    let marks: Vec<Vec<bool>> = columns.iter().map(|c| best(c, &page.variants)).collect();
+    let single = page.variants.len() == 1;
+    html! {
+        section {
+            h2 { "Answer" }
+            div.answer { @for sentence in answer(&page.variants) { p { (sentence) } } }
+            div.scroll { table {
+                thead { tr {
+                    th scope="col" { "variant" }
+                    @for column in &columns {
+                        th.n scope="col" { (term(&heading(column.head, column.aspect), column.term)) }
+                    }
+                } }
+                tbody { @for (row, variant) in page.variants.iter().enumerate() { tr {
+                    th scope="row" { @if single { (variant.name) } @else { a href={ "#v" (row + 1) } { (variant.name) } } }
+                    @for (column, marks) in columns.iter().zip(&marks) {
+                        td.n.best[marks[row]] {
+                            ((column.text)(variant))
+                            @if marks[row] { " " span.mark { "best" } }
+                        }
+                    }
+                } } }
+            } }
+            @if 1 < page.variants.len() {
+                p.fine { "Each variant ran once, with one seed: small differences may be chance." }
+            }
+        }
+    }
+}
+
+/// A column's name on one line.
+fn heading(head: &str, aspect: &str) -> String {
+    match head.strip_suffix('-') {
+        Some(half) => format!("{half}{aspect}"),
+        None => format!("{head} {aspect}").trim().to_owned(),
+    }
+}
+
+fn evidence(page: &Page) -> Markup {
+    let step = page.variants.iter().map(|v| chart::step(&v.timeline)).fold(0.0, f64::max);
+    let mean = if step == 0.0 { String::new() } else { format!("Mean of every {}. ", seconds(step)) };
+    html! {
+        section {
+            h2 { "Evidence" }
+            (figure(&allocation(&page.variants), &format!(
+                "{mean}Allocated is not busy: a pod may hold a whole GPU and use a tenth of it."
+            )))
+            (figure(&waits(&page.variants),
+                "The higher and the further left a line, the shorter the waits. Pods that were never bound are not counted here."))
+            (figure(&queue(&page.variants), &format!(
+                "{mean}Pods that have arrived and neither run nor left; short peaks may be higher."
+            )))
+        }
+    }
+}
+
+fn figure(picture: &Picture, caption: &str) -> Markup {
+    html! {
+        figure {
+            div.scroll { (PreEscaped(picture.inline_svg())) }
+            figcaption { (caption) }
+        }
+    }
+}
+
+/// One variant: classes, refusals, slices.
+fn details(number: usize, variant: &VariantResult, open: bool) -> Markup {
+    let summary = &variant.summary;
+    html! {
+        details.variant open[open] {
+            summary { h2 { (variant.name) } }
+            // A link to something inside opens the details around it.
+            p.what id={ "v" (number) } { (variant.what) }
+            @if !summary.classes.is_empty() { (groups("class", &summary.classes)) }
+            @if 1 < summary.namespaces.len() { (groups("namespace", &summary.namespaces)) }
+            (levels(variant))
+            (refusals(&summary.refusals))
+            @if let Some(picture) = slices(variant) {
+                (figure(&picture, "A bar is a pod on its slice; bars thinner than a pixel are drawn a pixel wide. \
+                    Point at a bar for the pod's name."))
+            }
+            @if !variant.notes.is_empty() {
+                h3 { "Notes" }
+                ul { @for note in &variant.notes { li { (note) } } }
+            }
+        }
+    }
+}
+
+/// A fate of pods that a table shows only where some pod met it.
+type Fate = (&'static str, fn(&Counts) -> u64);
+const FATES: [Fate; 5] = [
+    ("running", |c| c.running),
+    ("waiting", |c| c.waiting),
+    ("gave up", |c| c.gave_up),
+    ("turned away", |c| c.turned_away),
+    ("never fit", |c| c.never_fit),
+];
+
+fn groups(what: &str, groups: &[Group]) -> Markup {
+    let span = |g: &Group, secs: f64| if g.wait_s.count == 0 { "-".to_owned() } else { seconds(secs) };
+    let ratio =
+        |g: &Group, x: f64| if g.slowdown.count == 0 { "-".to_owned() } else { format!("{}x", level(x)) };
+    let met: Vec<Fate> = FATES.into_iter().filter(|f| groups.iter().any(|g| (f.1)(&g.counts) != 0)).collect();
+    html! {
+        div.scroll { table {
+            thead { tr {
+                th scope="col" { (what) }
+                th.n scope="col" { "pods" }
+                th.n scope="col" { (term("finished", "finished")) }
+                @for (name, _) in &met { th.n scope="col" { (term(name, name)) } }
+                th.n scope="col" { (term("wait mean", "wait")) }
+                @for name in ["p50", "p95", "p99", "max"] { th.n scope="col" { (term(name, name)) } }
+                th.n scope="col" { (term("slowdown", "slowdown")) }
+                th.n scope="col" { (term("p95", "p95")) }
+            } }
+            tbody { @for g in groups { tr {
+                th scope="row" { (g.name) }
+                td.n { (count(g.counts.total)) }
+                td.n { (count(g.counts.finished)) }
+                @for (_, pods) in &met { td.n { (count(pods(&g.counts))) } }
+                @for secs in [g.wait_s.mean, g.wait_s.p50, g.wait_s.p95, g.wait_s.p99, g.wait_s.max] {
+                    td.n { (span(g, secs)) }
+                }
+                td.n { (ratio(g, g.slowdown.mean)) }
+                td.n { (ratio(g, g.slowdown.p95)) }
+            } } }
+        } }
+    }
+}
+
+/// Levels over the whole window.
+fn levels(variant: &VariantResult) -> Markup {
+    let s = &variant.summary;
+    let rows = [
+        ("GPUs allocated", s.gpus),
+        ("GPUs touched", s.gpus_touched),
+        ("CPUs requested", s.cpus),
+        ("GiB of memory requested", s.memory_gib),
+        ("pods running", s.running),
+        ("pods waiting", s.queue),
+    ];
+    html! {
+        div.scroll { table {
+            thead { tr {
+                th scope="col" { "level" }
+                @for head in ["mean", "peak", "capacity", "mean share"] { th.n scope="col" { (head) } }
+            } }
+            tbody { @for (name, l) in rows { tr {
+                th scope="row" { (term(name, name)) }
+                td.n { (level(l.mean)) }
+                td.n { (level(l.peak)) }
+                td.n { @if l.capacity == 0.0 { "-" } @else { (level(l.capacity)) } }
+                td.n { @if l.capacity == 0.0 { "-" } @else { (percent(l.mean / l.capacity)) } }
+            } } }
+        } }
+        p.fine {
+            "Measured from " (seconds(s.from_s)) " to " (seconds(s.to_s)) " of simulated time; "
+            (level(s.useful_gpu_hours)) " " (term("useful GPU-hours", "useful GPU-hours")) "; "
+            (count(s.attempts)) " scheduling attempts, " (count(s.bound)) " of which bound a pod."
+            @if let Some(cost) = s.cost {
+                " Cost of the cluster: " (format!("{cost:.2}"))
+                @if 0.0 < s.useful_gpu_hours { ", " (format!("{:.2}", cost / s.useful_gpu_hours)) " per useful GPU-hour" }
+                "."
+            }
+        }
+    }
+}
+
+fn refusals(refusals: &[Refusal]) -> Markup {
+    const SHOWN: usize = 10;
+    html! {
+        @if !refusals.is_empty() {
+            h3 { "Why pods were refused" }
+            ul.refusals { @for r in refusals.iter().take(SHOWN) {
+                li {
+                    strong { (count(r.pods)) @if r.pods == 1 { " pod" } @else { " pods" } }
+                    @if r.for_ever { " (for ever)" }
+                    ": " (r.message)
+                    @if !r.examples.is_empty() { span.fine { " For example " (list(&r.examples)) "." } }
+                }
+            } }
+            @if SHOWN < refusals.len() {
+                p.fine { "And " (refusals.len() - SHOWN) " rarer reasons; summary.json has them all." }
+            }
+        }
+    }
+}
+
+fn small_print(page: &Page) -> Markup {
+    html! {
+        @if !page.limits.is_empty() {
+            section {
+                h2 { "What these figures rest on" }
+                ul { @for limit in &page.limits { li { (limit) } } }
+            }
+        }
+        section {
+            h2 { "Definitions" }
+            dl.terms { @for (name, meaning) in definitions() { dt { (name) } dd { (meaning) } } }
+        }
+        section {
+            h2 { "Scenario" }
+            p { "Every setting that was used, defaults included. Saved as scenario.resolved.yaml, it gives this report again." }
+            details { summary { "scenario.resolved.yaml" } pre { code { (page.scenario_yaml) } } }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn names_cannot_break_the_page() {
+        let mut page = sample::page();
+        let evil = "</script><b>\"'&";
+        page.title = evil.to_owned();
+        page.trace_hashes = vec![(evil.to_owned(), evil.to_owned())];
+        page.variants[0].name = evil.to_owned();
+        page.variants[0].notes = vec![evil.to_owned()];
+        page.variants[0].slices.gpus[0].name = evil.to_owned();
+        page.variants[0].slices.gpus[0].held[0].pod = evil.to_owned();
+        let text = html(&page);
+        assert!(!text.contains("<script") && !text.contains("</script") && !text.contains("<b>"));
+        assert!(text.contains("&lt;/script&gt;"));
+    }
+
+    #[test]
+    fn the_page_needs_nothing_else() {
+        let text = html(&sample::page());
+        for outside in ["http", "src=", "url(", "@import", "<link"] {
+            assert!(!text.contains(outside), "{outside}");
+        }
+        assert_eq!(text, html(&sample::page()));
+    }
+
+    #[test]
+    fn a_partial_run_says_so() {
+        let mut page = sample::page();
+        page.partial = Some("interrupted at 2d".to_owned());
+        assert!(html(&page).contains("interrupted at 2d"));
+    }
+}

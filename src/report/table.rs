@@ -1,0 +1,316 @@
+//! The comparison of variants as a table: for eyes (`text`, `wide`, `md`) and for programs (`json`,
+//! `yaml`, `csv`).
+
+use super::figures::{Column, Shown, answer, best, columns, lost};
+use super::human::number;
+use super::{Page, figures, summary, yaml};
+use crate::metrics::VariantResult;
+use comfy_table::{
+    Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
+};
+
+/// The form of a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// At most 80 columns.
+    #[default]
+    Text,
+    /// Every figure, as wide as it gets.
+    Wide,
+    /// The document that `summary.json` holds.
+    Json,
+    /// The same as YAML.
+    Yaml,
+    /// One row per variant: seconds, ratios and counts in full precision.
+    Csv,
+    /// For a ticket or a README.
+    Md,
+}
+
+/// Columns of a terminal.
+const WIDTH: usize = 80;
+/// A rule under the header and nothing else: a table that survives being pasted anywhere.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('-').junction('-'));
+/// Least room for the names of variants.
+const NAME_WIDTH: usize = 12;
+
+/// Compares the variants of a page.
+#[must_use]
+pub fn table(page: &Page, format: Format) -> String {
+    match format {
+        Format::Text => text(page, &fitting(&page.variants), Some(WIDTH)),
+        Format::Wide => text(page, &columns(&page.variants, true), None),
+        Format::Json => {
+            serde_json::to_string_pretty(&summary(page)).expect("a tree of plain values prints") + "\n"
+        }
+        Format::Yaml => yaml(&summary(page)),
+        Format::Csv => csv(&page.variants),
+        Format::Md => markdown(page),
+    }
+}
+
+/// The columns that fit 80 beside the names: the least important ones give way.
+fn fitting(variants: &[VariantResult]) -> Vec<Column> {
+    let mut columns = columns(variants, false);
+    let rank = |c: &Column| match c.shown {
+        Shown::Always(rank) | Shown::NonZero(rank) => rank,
+        Shown::Wide => u8::MAX,
+    };
+    let longest = variants.iter().map(|v| v.name.chars().count()).max().unwrap_or(0);
+    let names = longest.clamp("variant".len(), NAME_WIDTH);
+    while WIDTH < names + columns.iter().map(|c| 2 + width(c, variants)).sum::<usize>() {
+        let Some(least) = (0..columns.len()).max_by_key(|&i| rank(&columns[i])) else { break };
+        columns.remove(least);
+    }
+    columns
+}
+
+/// The width of a column, with room for the mark of the best.
+fn width(column: &Column, variants: &[VariantResult]) -> usize {
+    let cells = variants.iter().map(|v| (column.text)(v).chars().count() + 1).max().unwrap_or(0);
+    cells.max(column.head.chars().count() + 1).max(column.aspect.chars().count() + 1)
+}
+
+fn text(page: &Page, columns: &[Column], limit: Option<usize>) -> String {
+    let mut table = Table::new();
+    table.load_style(STYLE);
+    let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+    let heads = columns.iter().map(|c| right(format!("{} \n{} ", c.head, c.aspect)));
+    table.set_header(std::iter::once(Cell::new("variant")).chain(heads));
+    let marks: Vec<Vec<bool>> = columns.iter().map(|c| best(c, &page.variants)).collect();
+    for (row, variant) in page.variants.iter().enumerate() {
+        let cells = columns.iter().zip(&marks).map(|(column, best)| {
+            right(format!("{}{}", (column.text)(variant), if best[row] { "*" } else { " " }))
+        });
+        table.add_row(std::iter::once(Cell::new(plain(&variant.name))).chain(cells));
+    }
+    if let Some(limit) = limit {
+        let widths: Vec<usize> = columns.iter().map(|c| width(c, &page.variants)).collect();
+        let room = limit.saturating_sub(widths.iter().map(|w| 2 + w).sum()).max("variant".len());
+        let longest = page.variants.iter().map(|v| v.name.chars().count()).max().unwrap_or(0);
+        let names = longest.clamp("variant".len(), room);
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(limit as u16);
+        let fixed = |width: usize| ColumnConstraint::Absolute(Width::Fixed(width as u16));
+        // The border between columns is blank and counts for one of the two between them.
+        table.set_constraints(std::iter::once(names).chain(widths.iter().map(|w| w + 1)).map(fixed));
+    }
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding(if at == 0 { (0, 0) } else { (1, 0) });
+    }
+    let mut out = String::new();
+    for line in table.lines() {
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out.push('\n');
+    if marks.iter().flatten().any(|best| *best) {
+        out.push_str("* best of its column\n");
+    }
+    for sentence in page.partial.iter().map(|why| format!("PARTIAL: {why}")).chain(answer(&page.variants)) {
+        wrap(&mut out, &plain(&sentence), limit.unwrap_or(usize::MAX));
+    }
+    out
+}
+
+/// Names without what would move a terminal's cursor.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// Adds `text` in lines of at most `width` characters, where its words allow.
+fn wrap(out: &mut String, text: &str, width: usize) {
+    let mut used = 0;
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if used != 0 && width < used + 1 + length {
+            out.push('\n');
+            used = 0;
+        } else if used != 0 {
+            out.push(' ');
+            used += 1;
+        }
+        out.push_str(word);
+        used += length;
+    }
+    out.push('\n');
+}
+
+fn markdown(page: &Page) -> String {
+    let columns = columns(&page.variants, false);
+    let marks: Vec<Vec<bool>> = columns.iter().map(|c| best(c, &page.variants)).collect();
+    let heads = columns.iter().map(|c| match c.term {
+        "slowdown" => c.term.to_owned(),
+        _ => format!("{} {}", c.head, c.aspect).trim().to_owned(),
+    });
+    let mut out = format!("| variant | {} |\n|---|", heads.collect::<Vec<_>>().join(" | "));
+    out.push_str(&"---:|".repeat(columns.len()));
+    out.push('\n');
+    for (row, variant) in page.variants.iter().enumerate() {
+        let cells = columns.iter().zip(&marks).map(|(column, best)| {
+            let text = (column.text)(variant);
+            if best[row] { format!("**{text}**") } else { text }
+        });
+        let name = markdown_text(&variant.name);
+        out.push_str(&format!("| {name} | {} |\n", cells.collect::<Vec<_>>().join(" | ")));
+    }
+    out.push('\n');
+    for sentence in page.partial.iter().map(|why| format!("PARTIAL: {why}")).chain(answer(&page.variants)) {
+        out.push_str(&markdown_text(&sentence));
+        out.push('\n');
+    }
+    out
+}
+
+/// Text in which Markdown finds nothing to interpret.
+fn markdown_text(text: &str) -> String {
+    let mut out = String::new();
+    for c in plain(text).chars() {
+        if "\\`*_[]<>|#".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// A figure of `csv`.
+type Field = (&'static str, fn(&VariantResult) -> f64);
+
+/// The fields of a row: every figure of [`crate::metrics::Summary`] that is one number.
+const FIELDS: &[Field] = &[
+    ("from_s", |v| v.summary.from_s),
+    ("to_s", |v| v.summary.to_s),
+    ("pods", |v| figures::all(v).counts.total as f64),
+    ("finished", |v| figures::all(v).counts.finished as f64),
+    ("running", |v| figures::all(v).counts.running as f64),
+    ("waiting", |v| figures::all(v).counts.waiting as f64),
+    ("lost", |v| lost(&figures::all(v).counts) as f64),
+    ("gave_up", |v| figures::all(v).counts.gave_up as f64),
+    ("turned_away", |v| figures::all(v).counts.turned_away as f64),
+    ("never_fit", |v| figures::all(v).counts.never_fit as f64),
+    ("bound", |v| v.summary.bound as f64),
+    ("attempts", |v| v.summary.attempts as f64),
+    ("wait_mean_s", |v| figures::all(v).wait_s.mean),
+    ("wait_p50_s", |v| figures::all(v).wait_s.p50),
+    ("wait_p90_s", |v| figures::all(v).wait_s.p90),
+    ("wait_p95_s", |v| figures::all(v).wait_s.p95),
+    ("wait_p99_s", |v| figures::all(v).wait_s.p99),
+    ("wait_max_s", |v| figures::all(v).wait_s.max),
+    ("slowdown_mean", |v| figures::all(v).slowdown.mean),
+    ("slowdown_p50", |v| figures::all(v).slowdown.p50),
+    ("slowdown_p95", |v| figures::all(v).slowdown.p95),
+    ("slowdown_max", |v| figures::all(v).slowdown.max),
+    ("gpus_mean", |v| v.summary.gpus.mean),
+    ("gpus_peak", |v| v.summary.gpus.peak),
+    ("gpus_capacity", |v| v.summary.gpus.capacity),
+    ("gpus_touched_mean", |v| v.summary.gpus_touched.mean),
+    ("useful_gpu_hours", |v| v.summary.useful_gpu_hours),
+    ("cpus_mean", |v| v.summary.cpus.mean),
+    ("cpus_capacity", |v| v.summary.cpus.capacity),
+    ("memory_gib_mean", |v| v.summary.memory_gib.mean),
+    ("memory_gib_capacity", |v| v.summary.memory_gib.capacity),
+    ("queue_mean", |v| v.summary.queue.mean),
+    ("queue_max", |v| v.summary.queue.peak),
+    ("running_mean", |v| v.summary.running.mean),
+    ("running_max", |v| v.summary.running.peak),
+    // Not a number, and so an empty field, where the scenario gives no prices.
+    ("cost", |v| v.summary.cost.unwrap_or(f64::NAN)),
+];
+
+fn csv(variants: &[VariantResult]) -> String {
+    let mut out = csv::Writer::from_writer(Vec::new());
+    let head = std::iter::once("variant").chain(FIELDS.iter().map(|f| f.0));
+    out.write_record(head).expect("a vector takes all");
+    for variant in variants {
+        let figures = FIELDS.iter().map(|f| number((f.1)(variant)));
+        out.write_record(std::iter::once(variant.name.clone()).chain(figures)).expect("a vector takes all");
+    }
+    String::from_utf8(out.into_inner().expect("a vector takes all")).expect("fields are text")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    fn widest(text: &str) -> usize {
+        text.lines().map(|l| l.chars().count()).max().unwrap_or(0)
+    }
+
+    #[test]
+    fn a_table_says_which_variant_is_better() {
+        let text = table(&sample::page(), Format::Text);
+        let expected = "\
+variant                 GPUs    wait     wait   slow-   finished   lost   queue
+                   allocated    mean      p95    down                      mean
+--------------------------------------------------------------------------------
+whole           54.4/64  85%   3h20m   10h20m   4.33x     10,746    120     100
+mig-3g2g1g1g    39.7/64  62%     12m   37m12s   1.20x     10,863      3       6
+mps             35.2/64  55%      5m*  15m30s*  1.08x*    10,866*     0*   2.50*
+time-slicing-4    32/64  50%   5m10s    16m1s   1.09x     10,866*     0*   2.58
+
+* best of its column
+mps waits least: p95 15m30s against 37m12s for mig-3g2g1g1g.
+whole serves fewer pods than the others; its waits are those of the served ones
+only, and are not compared.
+Pods not served: whole leaves 120 of 10,866 (120 never fit); mig-3g2g1g1g leaves
+3 of 10,866 (3 never fit); the others serve all.
+GPUs are allocated 50% (time-slicing-4) to 85% (whole) on average.
+";
+        assert_eq!(text, expected, "\n{text}");
+    }
+
+    #[test]
+    fn any_page_fits_80_columns() {
+        let mut page = sample::page();
+        page.variants = (0..12)
+            .map(|i| sample::variant(&format!("{i} {}", "long-name ".repeat(8)), 0.1, 4e6, 9_000))
+            .collect();
+        for v in &mut page.variants {
+            v.summary.gpus.capacity = 10_000.0;
+            v.summary.gpus.mean = 8_765.4;
+            v.summary.classes[0].counts.total = 22_345_678;
+            v.summary.classes[0].counts.finished = 12_345_678;
+            v.summary.classes[0].counts.waiting = 1_234_567;
+            v.summary.cost = Some(1_234_567.89);
+            v.summary.queue.peak = 1_234_567.0;
+        }
+        let text = table(&page, Format::Text);
+        assert!(widest(&text) <= 80, "{text}");
+        page.variants[0].name = "x".repeat(300);
+        let text = table(&page, Format::Text);
+        assert!(widest(text.split("\n\n").next().expect("a table")) <= 80, "{text}");
+    }
+
+    #[test]
+    fn forms_for_programs_hold_every_variant() {
+        let page = sample::page();
+        let json: serde_json::Value = serde_json::from_str(&table(&page, Format::Json)).expect("JSON");
+        assert_eq!(json["variants"][1]["summary"]["classes"][0]["counts"]["total"], 10_866);
+        let mut rows = csv::Reader::from_reader(std::io::Cursor::new(table(&page, Format::Csv)));
+        assert_eq!(
+            rows.records().map(|r| r.expect("a row").len()).collect::<Vec<_>>(),
+            [FIELDS.len() + 1; 4]
+        );
+        assert!(table(&page, Format::Yaml).contains("- name: mig-3g2g1g1g\n"));
+        assert!(table(&page, Format::Wide).contains("touched"));
+    }
+
+    #[test]
+    fn markdown_takes_odd_names_as_they_are() {
+        let mut page = sample::page();
+        page.variants[0].name = "a|b <b>*".to_owned();
+        let text = table(&page, Format::Md);
+        assert!(text.contains("| a\\|b \\<b\\>\\* | "), "{text}");
+    }
+
+    #[test]
+    fn nothing_to_compare_is_said() {
+        let mut page = sample::page();
+        page.variants.truncate(1);
+        page.variants[0] = VariantResult { name: "idle".to_owned(), ..VariantResult::default() };
+        assert!(table(&page, Format::Text).ends_with("\nNo pod arrived.\n"));
+        page.variants.clear();
+        assert!(table(&page, Format::Text).contains("no variants"));
+    }
+}
