@@ -53,8 +53,6 @@
 
 pub mod diag;
 pub mod id;
-pub mod metrics;
-pub mod report;
 pub mod rng;
 pub mod units;
 
@@ -75,6 +73,8 @@ pub mod sched;
 pub mod sim;
 pub mod trace;
 
+pub mod report;
 pub mod scenario;
 
 pub mod experiment;
+
