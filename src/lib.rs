@@ -9,3 +9,4 @@ pub mod sched;
 pub mod trace;
 pub mod units;
 pub mod workload;
+pub mod yaml;
