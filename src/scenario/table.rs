@@ -31,7 +31,7 @@ pub(super) static FILE: Object = Object {
 };
 
 /// An overlay with a name.
-pub(super) static VARIANT: Object = Object {
+static VARIANT: Object = Object {
     name: "a variant",
     doc: "The scenario with some keys changed. Mappings merge key by key, anything else replaces, \
           and a key without a value removes.",
@@ -62,12 +62,11 @@ const SEED: Key = Key::default(
     "seed of every random stream; the same seed gives the same run",
 );
 
-/// A variant with its base, complete.
+/// A variant laid over its base, complete but for its name.
 pub(super) static SCENARIO: Object = Object {
     name: "a variant with its base",
     doc: "One run.",
     keys: &[
-        Key::required("name", Kind::Name, "name of the variant"),
         SEED,
         Key::required("workload", Kind::Object(&WORKLOAD), "what arrives"),
         Key::required("cluster", Kind::Object(&CLUSTER), "what there is"),
