@@ -177,15 +177,11 @@ fn unused_base(base: &Rc<Node>, context: &mut Context<'_>) {
     context.problems.extend(own.problems.into_iter().filter(|p| !incomplete(p)));
 }
 
-fn variants(
-    root: &Node,
-    item: Item,
-    base: &Rc<Node>,
-    context: &mut Context<'_>,
-) -> Option<Vec<Scenario>> {
+fn variants(root: &Node, item: Item, base: &Rc<Node>, context: &mut Context<'_>) -> Option<Vec<Scenario>> {
     let Value::List(items) = item.value else { return None };
     let Shape::List(nodes) = &root.get("variants")?.value.shape else { return None };
-    let heads: Vec<Option<(String, Base)>> = items.into_iter().map(|item| variant_head(item, context)).collect();
+    let heads: Vec<Option<(String, Base)>> =
+        items.into_iter().map(|item| variant_head(item, context)).collect();
     context.distinct("variant");
     let made: Vec<Option<Scenario>> = heads
         .into_iter()
@@ -274,7 +270,9 @@ fn score_name(name: String, at: &Range<usize>, context: &mut Context<'_>) -> Opt
     }
     let help = match nearest(&name, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("known scores: {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")),
+        None => {
+            format!("known scores: {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", "))
+        }
     };
     context.complain(Problem::new("unknown-name", at, format!("no score `{name}` is known")).help(help));
     None

@@ -118,7 +118,12 @@ static SOURCE: Object = Object {
         Key::default("bad_rows", Kind::Choice(&BAD_ROWS), "refuse", "what a row does that is wrong"),
         Key::optional("class", Kind::Name, "class of its pods, where the format has none"),
         Key::optional("namespace", Kind::Name, "namespace of its pods, where the format has none"),
-        Key::default("assume", Kind::Object(&ASSUME), "{}", "what is assumed of jobs whose log has GPUs only"),
+        Key::default(
+            "assume",
+            Kind::Object(&ASSUME),
+            "{}",
+            "what is assumed of jobs whose log has GPUs only",
+        ),
         Key::optional("sha256", Kind::Line, "SHA-256 of the file in hex; another file is refused"),
     ],
 };
@@ -130,7 +135,11 @@ static FORMAT: Choice = Choice {
         Alternative::word("native", "slicewise's own CSV."),
         Alternative::word("openb", "The pod list of Alibaba's cluster-trace-gpu-v2023."),
         Alternative::word("elasticflow", "Microsoft's ITP jobs as in elasticflow-traces."),
-        Alternative::with("jobs", Kind::Object(&COLUMNS), "Any CSV with a header, by the names of its columns."),
+        Alternative::with(
+            "jobs",
+            Kind::Object(&COLUMNS),
+            "Any CSV with a header, by the names of its columns.",
+        ),
     ],
 };
 
@@ -245,7 +254,11 @@ static ARRIVALS: Choice = Choice {
     doc: "When pods arrive.",
     alternatives: &[
         Alternative::with("poisson", Kind::Object(&POISSON), "Independent exponential gaps."),
-        Alternative::with("bursty", Kind::Object(&BURSTY), "A rate that switches between high and low (MMPP-2)."),
+        Alternative::with(
+            "bursty",
+            Kind::Object(&BURSTY),
+            "A rate that switches between high and low (MMPP-2).",
+        ),
         Alternative::with("diurnal", Kind::Object(&DIURNAL), "A rate that follows a day."),
         Alternative::word("at-once", "All at time 0."),
     ],
@@ -261,7 +274,11 @@ static BURSTY: Object = Object {
     doc: "A Poisson stream whose rate switches between a high and a low state of exponential lengths.",
     keys: &[
         PER_HOUR,
-        Key::required("ratio", Kind::Number(Interval::above(1.0)), "rate in the high state over that in the low"),
+        Key::required(
+            "ratio",
+            Kind::Number(Interval::above(1.0)),
+            "rate in the high state over that in the low",
+        ),
         Key::required("burst", Kind::Span { positive: true }, "mean length of a high state"),
         Key::required(
             "share",
@@ -353,7 +370,10 @@ static MIX: Choice = Choice {
         Alternative::word("skew-small", ".80 .10 .05 .03 .02."),
         Alternative::word("skew-big", ".02 .03 .05 .10 .80."),
         Alternative::word("bimodal", ".45 .03 .04 .03 .45."),
-        Alternative::word("openb-nearest", ".034 .178 .307 .130 .350: openb's fractions by the rule `nearest`."),
+        Alternative::word(
+            "openb-nearest",
+            ".034 .178 .307 .130 .350: openb's fractions by the rule `nearest`.",
+        ),
         Alternative::with("weights", FIVE_WEIGHTS, "Five weights."),
     ],
 };
@@ -365,7 +385,11 @@ static LAW: Choice = Choice {
         Alternative::with("constant", Kind::Object(&CONSTANT), "Always the mean."),
         Alternative::with("exponential", Kind::Object(&EXPONENTIAL), "Exponential."),
         Alternative::with("erlang", Kind::Object(&ERLANG), "A sum of equal exponentials: less variable."),
-        Alternative::with("hyperexponential", Kind::Object(&HYPER), "Two phases with balanced means: more variable."),
+        Alternative::with(
+            "hyperexponential",
+            Kind::Object(&HYPER),
+            "Two phases with balanced means: more variable.",
+        ),
         Alternative::with("lognormal", Kind::Object(&LOGNORMAL), "Log-normal."),
         Alternative::with("pareto", Kind::Object(&PARETO), "Pareto cut at `max`: heavy-tailed."),
     ],
@@ -392,11 +416,7 @@ static HYPER: Object = Object {
     doc: "Two phases with balanced means.",
     keys: &[
         MEAN,
-        Key::required(
-            "scv",
-            Kind::Number(Interval::at_least(1.0)),
-            "squared coefficient of variation",
-        ),
+        Key::required("scv", Kind::Number(Interval::at_least(1.0)), "squared coefficient of variation"),
     ],
 };
 static LOGNORMAL: Object = Object {
@@ -528,7 +548,11 @@ static MODE: Choice = Choice {
             "Each GPU is cut into these profiles for the whole run: a list, or a mapping of counts.",
         ),
         Alternative::may_have("mps", Kind::Choice(&MPS), "MPS; the word alone is slices of memory."),
-        Alternative::with("time-slicing", Kind::Object(&REPLICAS), "Replicas of each GPU, without isolation."),
+        Alternative::with(
+            "time-slicing",
+            Kind::Object(&REPLICAS),
+            "Replicas of each GPU, without isolation.",
+        ),
     ],
 };
 

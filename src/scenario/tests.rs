@@ -97,7 +97,9 @@ fn defaults_are_those_of_the_types() {
 #[test]
 fn variants_are_laid_over_the_scenario() {
     let file = good(FULL);
-    let [as_it_is, bootstrap, diurnal, _, _, third, alone] = file.variants.as_slice() else { panic!("seven") };
+    let [as_it_is, bootstrap, diurnal, _, _, third, alone] = file.variants.as_slice() else {
+        panic!("seven")
+    };
     assert_eq!((as_it_is.seed, bootstrap.seed, alone.seed), (42, 7, 1));
     assert_eq!(as_it_is.workload.traces[1].file, "/data/mapped.csv");
     assert_eq!(as_it_is.workload.traces[2].file, "../spans.csv");
@@ -180,7 +182,7 @@ fn unknown_models_are_only_warned_of_where_nothing_hangs_on_them() {
         };
         assert_eq!(stopped, stops, "{mode}");
         let message = "no GPU model `G2` is known (`slicewise gpus` lists the models)";
-        assert_eq!(lines(&complaints), [format!("s.yaml:3:69 unknown-name {message}")]);
+        assert_eq!(lines(&complaints), [format!("s.yaml:3:66 unknown-name {message}")]);
     }
 }
 

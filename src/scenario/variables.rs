@@ -61,7 +61,8 @@ mod tests {
 
     #[test]
     fn variables_are_replaced() {
-        let variables = BTreeMap::from([("DIR", "/data"), ("E", "")].map(|(k, v)| (k.to_owned(), v.to_owned())));
+        let variables =
+            BTreeMap::from([("DIR", "/data"), ("E", "")].map(|(k, v)| (k.to_owned(), v.to_owned())));
         for (path, expected) in [
             ("a.csv", Ok("a.csv")),
             ("${DIR}/a.csv", Ok("/data/a.csv")),

@@ -109,7 +109,9 @@ fn text(text: &str) -> String {
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
             // Controls, and what YAML may take for a line break or a byte order mark.
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') => {
+            c if c.is_control()
+                || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') =>
+            {
                 out.push_str(&format!("\\u{:04x}", u32::from(c)));
             }
             c => out.push(c),
@@ -128,7 +130,10 @@ fn is_plain(text: &str) -> bool {
         || ["0x", "0o", "0b", ".inf", ".nan"].iter().any(|p| lower.starts_with(p))
         || !text.contains(|c: char| c.is_ascii_alphabetic());
     let words = text.split(' ').all(|word| !word.is_empty() && word.chars().all(inner));
-    text.starts_with(|c: char| c.is_ascii_alphanumeric() || "./_".contains(c)) && words && !reserved && !number
+    text.starts_with(|c: char| c.is_ascii_alphanumeric() || "./_".contains(c))
+        && words
+        && !reserved
+        && !number
 }
 
 #[cfg(test)]
@@ -175,8 +180,24 @@ odd: \"line\\none \\u0085\"
 
     #[test]
     fn texts_that_look_like_something_else_are_quoted() {
-        for word in ["1e3", "0x1F", "12", "1_000", "2026-01-02", "NULL", "On", ".inf", "-a", "a:b", "a #", "", " a", "a  b", "#", "*a"]
-        {
+        for word in [
+            "1e3",
+            "0x1F",
+            "12",
+            "1_000",
+            "2026-01-02",
+            "NULL",
+            "On",
+            ".inf",
+            "-a",
+            "a:b",
+            "a #",
+            "",
+            " a",
+            "a  b",
+            "#",
+            "*a",
+        ] {
             assert!(text(word).starts_with('"'), "{word}");
         }
         for word in ["3g.20gb", "2h", "500m", "a b", "../x/y.csv", "least-allocated", "1g.5gb+me"] {

@@ -5,8 +5,8 @@
 
 use super::tree::clip;
 use super::{
-    Alternative, Choice, Entry, Interval, Item, Key, Kind, List, Node, Object, Presence, Problem, Record, Shape,
-    Value, parse,
+    Alternative, Choice, Entry, Interval, Item, Key, Kind, List, Node, Object, Presence, Problem, Record,
+    Shape, Value, parse,
 };
 use crate::diag::nearest;
 use crate::units::{Span, parse as quantity};
@@ -90,6 +90,7 @@ fn expected(kind: &Kind) -> String {
         Kind::Number(_) => "a number".to_owned(),
         Kind::Choice(choice) => choice.name.to_owned(),
         Kind::List(list) => format!("a list of {}", list.name),
+        Kind::Tuple(kinds) if 2 < kinds.len() => format!("a list of {} values", kinds.len()),
         Kind::Tuple(kinds) => {
             format!("a list of {}", kinds.iter().map(expected).collect::<Vec<_>>().join(" and "))
         }
@@ -331,7 +332,11 @@ fn absent(
 
 /// The first key of a mapping: where a complaint about all of it points.
 fn head(at: &Range<usize>, entries: &[Entry]) -> Range<usize> {
-    match entries.iter().map(|e| &e.at).filter(|k| at.start <= k.start && k.end <= at.end).min_by_key(|k| k.start)
+    match entries
+        .iter()
+        .map(|e| &e.at)
+        .filter(|k| at.start <= k.start && k.end <= at.end)
+        .min_by_key(|k| k.start)
     {
         Some(key) => key.clone(),
         None => at.clone(),
@@ -491,10 +496,7 @@ mod tests {
 
     #[test]
     fn wrong_shapes_are_named() {
-        check(
-            "- x",
-            &["1:1 bad-value expected a mapping with keys such as `name`, found a list"],
-        );
+        check("- x", &["1:1 bad-value expected a mapping with keys such as `name`, found a list"]);
         check(
             "name: [x]\nwait: {a: 1}\nwords: x\ntags: x\npair: [1]\neither: {}\nsize: []",
             &[
@@ -542,13 +544,13 @@ mod tests {
             ("wait: 0s", "7 out-of-range this duration must be above 0"),
             ("tag: 'a\"b'", "6 bad-value this must not contain `\\\"`"),
             ("tag: ''", "6 bad-value this must not be empty"),
-            (
-                "tag: .x",
-                "6 bad-value a name must not begin with `.`, nor begin or end with a space",
-            ),
+            ("tag: .x", "6 bad-value a name must not begin with `.`, nor begin or end with a space"),
             ("pair: [6, x]", "8 out-of-range `6` is out of range; it must be 0 to 5"),
             ("pair: [-1, x]", "8 out-of-range `-1` is out of range; it must be 0 to 5"),
-            ("pair: [\"1\", x]", "8 bad-value expected a whole number, found the text \"1\" (without quotes it is a number: `1`)"),
+            (
+                "pair: [\"1\", x]",
+                "8 bad-value expected a whole number, found the text \"1\" (without quotes it is a number: `1`)",
+            ),
             ("pair: [1.5, x]", "8 bad-value expected a whole number, found `1.5`"),
             ("pair: [1e0, x]", "8 bad-value expected a whole number, found `1e0` (write `1`)"),
             ("pair: [1_0, x]", "8 bad-value expected a whole number, found `1_0` (write `10`)"),
@@ -567,10 +569,16 @@ mod tests {
                 "size: {exact: 1, large: 1}",
                 "18 bad-value expected a size with one key, found a second (write `small`, `{exact: …}`, `large`)",
             ),
-            ("size: {large: 1.01}", "15 out-of-range `1.01` is out of range; it must be above 0 and at most 1"),
+            (
+                "size: {large: 1.01}",
+                "15 out-of-range `1.01` is out of range; it must be above 0 and at most 1",
+            ),
             ("size: {large: nan}", "15 bad-value expected a number, found `nan`"),
             ("size: {large: .inf}", "15 bad-value expected a number, found `.inf`"),
-            ("size: {large: 1e999}", "15 out-of-range `1e999` is out of range; it must be above 0 and at most 1"),
+            (
+                "size: {large: 1e999}",
+                "15 out-of-range `1e999` is out of range; it must be above 0 and at most 1",
+            ),
             ("tags: []", "7 empty-list no tags are listed (leave the key out where nothing is wanted)"),
         ] {
             check(&format!("name: x\n{value}"), &[&format!("2:{complaint}")]);

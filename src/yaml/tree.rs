@@ -109,11 +109,7 @@ impl Node {
             Shape::Map(entries) => Shape::Map(
                 entries
                     .iter()
-                    .map(|e| Entry {
-                        key: e.key.clone(),
-                        at: at.clone(),
-                        value: Rc::new(e.value.moved(at)),
-                    })
+                    .map(|e| Entry { key: e.key.clone(), at: at.clone(), value: Rc::new(e.value.moved(at)) })
                     .collect(),
             ),
         };

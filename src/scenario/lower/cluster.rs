@@ -88,9 +88,9 @@ impl<'a> Lower<Context<'a>> for PlacedMode {
             ("mig", Some(layout)) => return Some(self::layout(layout)?),
             ("mps", Some(mps)) => Mode::Mps(Mps::lower(mps, context)?),
             ("mps", None) => Mode::Mps(Mps::Memory { clients: MPS_CLIENTS }),
-            ("time-slicing", Some(value)) => record(value, |r| {
-                Some(Mode::TimeSlicing { replicas: r.take("replicas", context)? })
-            })?,
+            ("time-slicing", Some(value)) => {
+                record(value, |r| Some(Mode::TimeSlicing { replicas: r.take("replicas", context)? }))?
+            }
             other => panic!("a form of its table, not {other:?}"),
         };
         Some(PlacedMode { mode, profiles: Vec::new() })

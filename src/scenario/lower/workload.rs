@@ -293,18 +293,18 @@ impl<'a> Lower<Context<'a>> for Generate {
 }
 
 /// Complains when nothing can be drawn, or when the sum of the weights is beyond a float.
-fn some_weight(
-    weights: impl Iterator<Item = f64>,
-    what: &str,
-    at: &Range<usize>,
-    context: &mut Context<'_>,
-) {
+fn some_weight(weights: impl Iterator<Item = f64>, what: &str, at: &Range<usize>, context: &mut Context<'_>) {
     let sum: f64 = weights.sum();
     if sum <= 0.0 {
         let message = format!("the weights of all {what} are 0");
-        context.complain(Problem::new("out-of-range", at, message).help("give at least one of them a weight"));
+        context
+            .complain(Problem::new("out-of-range", at, message).help("give at least one of them a weight"));
     } else if sum.is_infinite() {
-        context.complain(Problem::new("out-of-range", at, format!("the weights of the {what} are too large")));
+        context.complain(Problem::new(
+            "out-of-range",
+            at,
+            format!("the weights of the {what} are too large"),
+        ));
     }
 }
 
