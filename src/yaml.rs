@@ -17,6 +17,7 @@ mod emit;
 mod lower;
 mod overlay;
 mod read;
+mod scalar;
 mod schema;
 mod table;
 mod tree;

@@ -49,7 +49,8 @@ impl Writer {
                 _ => None,
             })
             .collect();
-        if !twins.is_empty() {
+        // An overlay may remove the one with `~` to give the other.
+        if !part && !twins.is_empty() {
             schema["allOf"] = json!(twins);
         }
         schema

@@ -330,6 +330,15 @@ mod tests {
     }
 
     #[test]
+    fn files_of_other_systems_are_read() {
+        let text = "\u{feff}a: 1\r\nb: zwei\r\n";
+        let (node, _) = tree(text).unwrap();
+        let entries = node.entries().unwrap();
+        assert_eq!(entries.iter().map(|e| &text[e.value.at.clone()]).collect::<Vec<_>>(), ["1", "zwei"]);
+        assert_eq!(&*entries[0].key, "a");
+    }
+
+    #[test]
     fn merge_keys_are_followed() {
         let text = "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\n\
                     one: {<<: *a, y: 9}\nmany: {<<: [*a, *b], w: 0}\nbad: {<<: 3}\n";

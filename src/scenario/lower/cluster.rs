@@ -85,7 +85,7 @@ impl<'a> Lower<Context<'a>> for PlacedMode {
         let mode = match chosen(item)? {
             ("whole", _) => Mode::Whole,
             ("fraction", _) => Mode::Fraction,
-            ("mig", Some(layout)) => return Some(self::layout(layout)?),
+            ("mig", Some(layout)) => return self::layout(layout),
             ("mps", Some(mps)) => Mode::Mps(Mps::lower(mps, context)?),
             ("mps", None) => Mode::Mps(Mps::Memory { clients: MPS_CLIENTS }),
             ("time-slicing", Some(value)) => {
