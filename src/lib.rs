@@ -55,6 +55,7 @@ pub mod diag;
 pub mod id;
 pub mod rng;
 pub mod units;
+pub mod yaml;
 
 pub mod engine;
 pub mod gpu;

@@ -1,2 +1,112 @@
-//! What to run: one YAML file, raw as written and resolved.
+//! What to run: one YAML file, as written and resolved.
+//!
+//! [`load`] reads a scenario and gives its variants, each complete: defaults filled in, overlays
+//! laid, variables substituted, names looked up. Whatever is wrong with the text is said at once,
+//! each at its place; past this border nobody checks again and nobody sees an `Option` that means
+//! "the default". [`resolved_yaml`] writes the result as a scenario that loads to the same values,
+//! and [`schema`] describes scenarios to editors.
+//!
+//! The keys stand in one place, `table`; `lower` makes values from them and checks what tables
+//! cannot say.
+
+mod lower;
 pub mod resolved;
+mod table;
+mod variables;
+
+#[cfg(test)]
+mod tests;
+
+use crate::diag::{Diagnostic, any_error};
+use crate::yaml;
+use lower::Context;
+use resolved::{Scenario, ScenarioFile};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+/// What a scenario may refer to outside its text.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Names of scores.
+    pub scores: &'a [&'a str],
+    /// GPUs and what they can be cut into.
+    pub names: &'a dyn Names,
+    /// Values of `${NAME}` in the paths of files.
+    pub variables: &'a BTreeMap<String, String>,
+}
+
+/// The GPU catalogue, as far as a scenario asks it.
+pub trait Names: Debug {
+    /// Whether a GPU model is known.
+    ///
+    /// # Errors
+    /// It is not; with the name that was probably meant.
+    fn gpu_model(&self, name: &str) -> Result<(), Option<String>>;
+
+    /// Whether one GPU of a known model can be cut into all of these MIG profiles at once.
+    ///
+    /// # Errors
+    /// A sentence for the user: an unknown profile, or too many. `"; "` separates what is wrong
+    /// from what would be right. A layout of one profile must be refused exactly when that profile
+    /// is not one of the model's.
+    fn mig_layout(&self, model: &str, profiles: &[String]) -> Result<(), String>;
+}
+
+/// Reads a scenario. `file_name` is what complaints call it. With the variants come warnings.
+///
+/// # Errors
+/// All complaints about the text, in order of place.
+pub fn load(
+    text: &str,
+    file_name: &str,
+    known: &Known<'_>,
+) -> Result<(ScenarioFile, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let mut context = Context::new(known);
+    let file = match yaml::parse(text, &mut context.problems) {
+        Ok(root) => lower::file(&root, &mut context),
+        Err(problem) => {
+            context.problems.push(problem);
+            None
+        }
+    };
+    let diagnostics = yaml::diagnostics(context.problems, text, file_name);
+    if any_error(&diagnostics) {
+        return Err(diagnostics);
+    }
+    Ok((file.expect("what is not made is complained about"), diagnostics))
+}
+
+/// The resolved scenario as YAML: every variant stands alone, with every default written out.
+/// [`load`] gives the same values back, and writing those gives the same text.
+#[must_use]
+pub fn resolved_yaml(file: &ScenarioFile) -> String {
+    let variants: Vec<Value> = file.variants.iter().map(variant).collect();
+    let mut root = json!({"name": file.name});
+    if !file.description.is_empty() {
+        root["description"] = json!(file.description);
+    }
+    root["variants"] = json!(variants);
+    yaml::emit(&root)
+}
+
+/// A variant as it is written when nothing is inherited.
+fn variant(scenario: &Scenario) -> Value {
+    let mut scenario = scenario.clone();
+    for source in &mut scenario.workload.traces {
+        source.file = variables::escape(&source.file);
+    }
+    for list in &mut scenario.cluster.node_lists {
+        list.file = variables::escape(&list.file);
+    }
+    let mut value = json!({"name": scenario.name, "base": "none"});
+    let Value::Object(keys) = json!(scenario) else { unreachable!("a scenario is a mapping") };
+    value.as_object_mut().expect("a mapping").extend(keys);
+    value
+}
+
+/// JSON Schema of scenarios, for editors.
+#[must_use]
+pub fn schema() -> Value {
+    yaml::schema(&table::FILE)
+}

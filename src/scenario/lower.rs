@@ -1,0 +1,290 @@
+//! From what is written to what is meant, and the checks that no table can express.
+//!
+//! Every function takes all keys of its record before it gives up on a bad one, so that the
+//! complaints of the others are made too.
+
+mod cluster;
+mod workload;
+
+use super::resolved::{ReportSpec, Scenario, ScenarioFile};
+use super::table::{FILE, SCENARIO};
+use super::variables::{Refused, substitute};
+use super::{Known, Names};
+use crate::diag::nearest;
+use crate::sched::spec::{GpuChoice, Profile, SchedulerSpec, ScoreSpec, Ties};
+use crate::yaml::{Entry, Item, Kind, Lower, Node, Problem, Record, Shape, Value, overlay, read, record};
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::rc::Rc;
+
+/// What is needed to check a scenario, and its complaints so far.
+pub(super) struct Context<'a> {
+    known: &'a Known<'a>,
+    pub(super) problems: Vec<Problem>,
+    /// Names of the list that is being lowered and where they stand, for [`Context::distinct`].
+    names: Vec<(String, Range<usize>)>,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(known: &'a Known<'a>) -> Context<'a> {
+        Context { known, problems: Vec::new(), names: Vec::new() }
+    }
+
+    fn catalogue(&self) -> &'a dyn Names {
+        self.known.names
+    }
+
+    fn complain(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// Takes a name that must differ from its neighbours'.
+    fn name(&mut self, record: &mut Record) -> Option<String> {
+        let at = record.place("name");
+        let name: String = record.take("name", self)?;
+        self.names.push((name.clone(), at));
+        Some(name)
+    }
+
+    /// Complains about names that were taken twice since the last call.
+    fn distinct(&mut self, what: &str) {
+        let mut seen = BTreeSet::new();
+        for (name, at) in std::mem::take(&mut self.names) {
+            if !seen.insert(name.clone()) {
+                self.complain(Problem::new("duplicate-name", &at, format!("a second {what} `{name}`")));
+            }
+        }
+    }
+
+    /// A path with its variables replaced.
+    fn path(&mut self, path: &str, at: &Range<usize>) -> Option<String> {
+        let problem = match substitute(path, self.known.variables) {
+            Ok(path) if path.trim().is_empty() => {
+                Problem::new("bad-value", at, "the path is empty once its variables are replaced")
+            }
+            Ok(path) if path.chars().any(char::is_control) => {
+                Problem::new("bad-value", at, "a variable of this path holds a control character")
+            }
+            Ok(path) => return Some(path),
+            Err(Refused::Unset(name)) => {
+                let help = format!(
+                    "give `--set {name}=VALUE`, set the environment variable {name}, or write \
+                     `${{{name}:-default}}`"
+                );
+                Problem::new("unset-variable", at, format!("the variable `{name}` is not set")).help(help)
+            }
+            Err(Refused::Malformed) => Problem::new("bad-value", at, "`${` begins no variable")
+                .help("write `${NAME}` or `${NAME:-default}`, or `$${` for these characters themselves"),
+        };
+        self.complain(problem);
+        None
+    }
+
+    /// Takes the path of a file.
+    fn file(&mut self, record: &mut Record) -> Option<String> {
+        let at = record.place("file");
+        let path: String = record.take("file", self)?;
+        self.path(&path, &at)
+    }
+
+    /// Looks up a GPU model. Unknown ones are an error where their profiles or memory are needed.
+    fn gpu_model(&mut self, model: &str, at: &Range<usize>, needed: bool) -> bool {
+        let Err(near) = self.catalogue().gpu_model(model) else { return true };
+        let problem = Problem::new("unknown-name", at, format!("no GPU model `{model}` is known"));
+        let problem = match near {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None => problem.help("`slicewise gpus` lists the models"),
+        };
+        self.complain(if needed { problem } else { problem.warning() });
+        false
+    }
+}
+
+/// Implements [`Lower`] for enums that are bare words.
+macro_rules! words {
+    ($($type:ty { $($word:literal => $variant:path),+ $(,)? })+) => {$(
+        impl<'a> Lower<Context<'a>> for $type {
+            fn lower(item: Item, _: &mut Context<'a>) -> Option<Self> {
+                match item.value {
+                    $(Value::Choice($word, None) => Some($variant),)+
+                    Value::Bad => None,
+                    other => panic!("a word of its table, not {other:?}"),
+                }
+            }
+        }
+    )+};
+}
+use words;
+
+words! {
+    Profile { "ideal" => Profile::Ideal }
+    GpuChoice {
+        "first-fit" => GpuChoice::FirstFit,
+        "best-fit" => GpuChoice::BestFit,
+        "worst-fit" => GpuChoice::WorstFit,
+    }
+    Ties { "node-order" => Ties::NodeOrder, "seeded" => Ties::Seeded }
+    Base { "scenario" => Base::Scenario, "none" => Base::None }
+}
+
+/// What a variant changes.
+#[derive(PartialEq)]
+enum Base {
+    Scenario,
+    None,
+}
+
+/// Lowers a whole file.
+pub(super) fn file(root: &Rc<Node>, context: &mut Context<'_>) -> Option<ScenarioFile> {
+    let item = read(root, &Kind::Object(&FILE), &mut context.problems);
+    record(item, |r| {
+        let name: Option<String> = r.take("name", context);
+        let description = r.take("description", context);
+        let variants: Option<Option<Item>> = r.optional("variants", context);
+        read_elsewhere(r, context);
+        let base = part(root);
+        let variants = match variants? {
+            Some(item) => {
+                unused_base(&base, context);
+                self::variants(root, item, &base, context)
+            }
+            None => scenario(name.clone(), &base, context).map(|one| vec![one]),
+        };
+        Some(ScenarioFile { name: name?, description: description?, variants: variants? })
+    })
+}
+
+/// Passes over the keys that are read once overlays are laid.
+fn read_elsewhere(record: &mut Record, context: &mut Context<'_>) {
+    for key in ["seed", "workload", "cluster", "scheduler", "report"] {
+        let _: Option<Option<Item>> = record.optional(key, context);
+    }
+}
+
+/// The keys of a file or variant that are those of a run.
+fn part(node: &Rc<Node>) -> Rc<Node> {
+    let entries = node.entries().unwrap_or_default();
+    let kept: Vec<Entry> = entries.iter().filter(|e| SCENARIO.key(&e.key).is_some()).cloned().collect();
+    Rc::new(Node::map(node.at.clone(), kept))
+}
+
+/// Checks what stands in a base although every variant may replace it. What is missing there may
+/// come from the variants.
+fn unused_base(base: &Rc<Node>, context: &mut Context<'_>) {
+    let mut own = Context::new(context.known);
+    scenario(None, base, &mut own);
+    let incomplete = |p: &Problem| matches!(p.code, "missing-key" | "no-pods" | "no-nodes");
+    context.problems.extend(own.problems.into_iter().filter(|p| !incomplete(p)));
+}
+
+fn variants(root: &Node, item: Item, base: &Rc<Node>, context: &mut Context<'_>) -> Option<Vec<Scenario>> {
+    let Value::List(items) = item.value else { return None };
+    let Shape::List(nodes) = &root.get("variants")?.value.shape else { return None };
+    let heads: Vec<Option<(String, Base)>> =
+        items.into_iter().map(|item| variant_head(item, context)).collect();
+    context.distinct("variant");
+    let made: Vec<Option<Scenario>> = heads
+        .into_iter()
+        .zip(nodes)
+        .map(|(head, node)| match head? {
+            (name, Base::None) => scenario(Some(name), &part(node), context),
+            (name, Base::Scenario) => scenario(Some(name), &overlay(&SCENARIO, base, &part(node)), context),
+        })
+        .collect();
+    made.into_iter().collect()
+}
+
+fn variant_head(item: Item, context: &mut Context<'_>) -> Option<(String, Base)> {
+    record(item, |r| {
+        let name = context.name(r);
+        let base = r.take("base", context);
+        read_elsewhere(r, context);
+        name.zip(base)
+    })
+}
+
+/// Lowers one complete variant; without a name only its complaints count.
+fn scenario(name: Option<String>, node: &Rc<Node>, context: &mut Context<'_>) -> Option<Scenario> {
+    let item = read(node, &Kind::Object(&SCENARIO), &mut context.problems);
+    record(item, |r| {
+        let seed = r.take("seed", context);
+        let workload = r.take("workload", context);
+        let cluster = r.take("cluster", context);
+        let scheduler = r.take("scheduler", context);
+        let report = r.take("report", context);
+        Some(Scenario {
+            name: name?,
+            seed: seed?,
+            workload: workload?,
+            cluster: cluster?,
+            scheduler: scheduler?,
+            report: report?,
+        })
+    })
+}
+
+impl<'a> Lower<Context<'a>> for SchedulerSpec {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let profile = r.take("profile", context);
+            let only: Option<Option<ScoreSpec>> = r.optional("score", context);
+            // The default is looked up only where it counts, in case nobody registered it.
+            let scores = match r.has("score") {
+                true => r.take::<Item, _>("scores", context).map(|_| Vec::new()),
+                false => r.take("scores", context),
+            };
+            let gpu_choice = r.take("gpu_choice", context);
+            let ties = r.take("ties", context);
+            let cycle = r.take("cycle", context);
+            Some(SchedulerSpec {
+                profile: profile?,
+                scores: only?.map_or(scores, |score| Some(vec![score]))?,
+                gpu_choice: gpu_choice?,
+                ties: ties?,
+                cycle: cycle?,
+            })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for ScoreSpec {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        let Item { at, value } = item;
+        match value {
+            Value::Text(name) => score_name(name, &at, context).map(|name| ScoreSpec { name, weight: 1 }),
+            value => record(Item { at, value }, |r| {
+                let at = r.place("name");
+                let name: Option<String> = r.take("name", context);
+                let name = name.and_then(|name| score_name(name, &at, context));
+                let weight = r.take("weight", context);
+                Some(ScoreSpec { name: name?, weight: weight? })
+            }),
+        }
+    }
+}
+
+fn score_name(name: String, at: &Range<usize>, context: &mut Context<'_>) -> Option<String> {
+    let known = context.known.scores;
+    if known.contains(&name.as_str()) {
+        return Some(name);
+    }
+    let help = match nearest(&name, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            format!("known scores: {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", "))
+        }
+    };
+    context.complain(Problem::new("unknown-name", at, format!("no score `{name}` is known")).help(help));
+    None
+}
+
+impl<'a> Lower<Context<'a>> for ReportSpec {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let warm_up = r.take("warm_up", context);
+            let until = r.optional("until", context);
+            let gpus_shown = r.take("gpus_shown", context);
+            Some(ReportSpec { warm_up: warm_up?, until: until?, gpus_shown: gpus_shown? })
+        })
+    }
+}

@@ -1,0 +1,687 @@
+//! Every key of a scenario, with its meaning, range and default.
+//!
+//! The documentation of keys lives here and nowhere else: complaints and the schema quote it.
+
+use crate::yaml::{Alternative, Choice, Interval, Key, Kind, List, Object};
+
+/// Pods of a run are numbered in 32 bits, and a thousand million is more than anybody waits for.
+const PODS_MOST: i128 = 1_000_000_000;
+
+/// More GPUs than any node has; a larger number is a slip.
+const GPUS_MOST: i128 = 1_024;
+
+/// A whole file.
+pub(super) static FILE: Object = Object {
+    name: "the scenario",
+    doc: "What to simulate: pods, nodes and a scheduler, and variants of them.",
+    keys: &[
+        Key::required("name", Kind::Name, "name of the scenario"),
+        Key::default("description", Kind::Text, "\"\"", "what question it answers"),
+        SEED,
+        Key::optional("workload", Kind::Overlay(&WORKLOAD), "what arrives"),
+        Key::optional("cluster", Kind::Overlay(&CLUSTER), "what there is"),
+        Key::optional("scheduler", Kind::Overlay(&SCHEDULER), "who decides"),
+        Key::optional("report", Kind::Overlay(&REPORT), "what is measured and shown"),
+        Key::optional(
+            "variants",
+            Kind::List(&List { of: Kind::Object(&VARIANT), name: "variants", filled: true }),
+            "what is run: each is the scenario with some keys changed; without any, the scenario itself",
+        ),
+    ],
+};
+
+/// An overlay with a name.
+static VARIANT: Object = Object {
+    name: "a variant",
+    doc: "The scenario with some keys changed. Mappings merge key by key, anything else replaces, \
+          and a key without a value removes.",
+    keys: &[
+        Key::required("name", Kind::Name, "name of the variant"),
+        Key::default("base", Kind::Choice(&BASE), "scenario", "what the variant changes"),
+        SEED,
+        Key::optional("workload", Kind::Overlay(&WORKLOAD), "what arrives differently"),
+        Key::optional("cluster", Kind::Overlay(&CLUSTER), "what differs in the cluster"),
+        Key::optional("scheduler", Kind::Overlay(&SCHEDULER), "what is decided differently"),
+        Key::optional("report", Kind::Overlay(&REPORT), "what is shown differently"),
+    ],
+};
+
+static BASE: Choice = Choice {
+    name: "a base",
+    doc: "What a variant changes.",
+    alternatives: &[
+        Alternative::word("scenario", "The keys of the scenario around it."),
+        Alternative::word("none", "Nothing: the variant stands alone."),
+    ],
+};
+
+const SEED: Key = Key::default(
+    "seed",
+    Kind::Integer(0, u64::MAX as i128),
+    "1",
+    "seed of every random stream; the same seed gives the same run",
+);
+
+/// A variant laid over its base, complete but for its name.
+pub(super) static SCENARIO: Object = Object {
+    name: "a variant with its base",
+    doc: "One run.",
+    keys: &[
+        SEED,
+        Key::required("workload", Kind::Object(&WORKLOAD), "what arrives"),
+        Key::required("cluster", Kind::Object(&CLUSTER), "what there is"),
+        Key::default("scheduler", Kind::Object(&SCHEDULER), "{}", "who decides"),
+        Key::default("report", Kind::Object(&REPORT), "{}", "what is measured and shown"),
+    ],
+};
+
+static WORKLOAD: Object = Object {
+    name: "the workload",
+    doc: "The pods that arrive: from traces, from laws, or both.",
+    keys: &[
+        Key::optional("traces", Kind::List(&TRACES), "files of pods, merged by arrival"),
+        Key::short_for("trace", TRACE, "traces", "the only file of pods"),
+        Key::optional("generate", Kind::Object(&GENERATE), "pods made by laws, instead of or beside traces"),
+        Key::default("changes", Kind::Object(&CHANGES), "{}", "what is done to the pods before the run"),
+        Key::optional(
+            "translation",
+            Kind::Object(&TRANSLATION),
+            "how demands become requests; left out it follows the cluster",
+        ),
+        Key::optional(
+            "patience",
+            Kind::Span { positive: false },
+            "pods that waited so long give up; 0 turns away whatever cannot start at once",
+        ),
+        Key::optional(
+            "queue_limit",
+            Kind::Integer(0, u64::MAX as i128),
+            "most pods waiting after a cycle; the latest are turned away",
+        ),
+    ],
+};
+
+const TRACE: Kind = Kind::Either(&[Kind::Path, Kind::Object(&SOURCE)]);
+static TRACES: List = List { of: TRACE, name: "traces", filled: true };
+
+static SOURCE: Object = Object {
+    name: "a trace",
+    doc: "A file of pods and how to read it.",
+    keys: &[
+        Key::required(
+            "file",
+            Kind::Path,
+            "path relative to the scenario, with `${NAME}` or `${NAME:-default}` for variables; \
+             `builtin:quickstart` is inside the program",
+        ),
+        Key::default("format", Kind::Choice(&FORMAT), "native", "how its rows are spelled"),
+        Key::default("bad_rows", Kind::Choice(&BAD_ROWS), "refuse", "what a row does that is wrong"),
+        Key::optional("class", Kind::Name, "class of its pods, where the format has none"),
+        Key::optional("namespace", Kind::Name, "namespace of its pods, where the format has none"),
+        Key::default(
+            "assume",
+            Kind::Object(&ASSUME),
+            "{}",
+            "what is assumed of jobs whose log has GPUs only",
+        ),
+        Key::optional("sha256", Kind::Line, "SHA-256 of the file in hex; another file is refused"),
+    ],
+};
+
+static FORMAT: Choice = Choice {
+    name: "a trace format",
+    doc: "How the rows of a trace are spelled.",
+    alternatives: &[
+        Alternative::word("native", "slicewise's own CSV."),
+        Alternative::word("openb", "The pod list of Alibaba's cluster-trace-gpu-v2023."),
+        Alternative::word("elasticflow", "Microsoft's ITP jobs as in elasticflow-traces."),
+        Alternative::with(
+            "jobs",
+            Kind::Object(&COLUMNS),
+            "Any CSV with a header, by the names of its columns.",
+        ),
+    ],
+};
+
+static COLUMNS: Object = Object {
+    name: "the columns",
+    doc: "Names of the columns of a job log.",
+    keys: &[
+        Key::optional("name", Kind::Line, "name of the job"),
+        Key::required("arrival", Kind::Line, "time of submission, in `time_unit`s from any zero"),
+        Key::optional("duration", Kind::Line, "run time; or give `start` and `end`"),
+        Key::optional("start", Kind::Line, "start of the run, with `end` instead of `duration`"),
+        Key::optional("end", Kind::Line, "end of the run"),
+        Key::optional("gpus", Kind::Line, "whole GPUs asked; fractions up to 1 are accepted"),
+        Key::optional("cpus", Kind::Line, "CPU cores asked; without it `assume` counts"),
+        Key::optional("memory_gib", Kind::Line, "memory asked in GiB; without it `assume` counts"),
+        Key::optional("class", Kind::Line, "class"),
+        Key::optional("namespace", Kind::Line, "namespace, user or group"),
+        Key::optional("priority", Kind::Line, "priority"),
+        Key::default("time_unit", Kind::Span { positive: true }, "1s", "one unit of the columns of times"),
+    ],
+};
+
+static BAD_ROWS: Choice = Choice {
+    name: "a way with bad rows",
+    doc: "What a row does that is wrong.",
+    alternatives: &[
+        Alternative::word("refuse", "All of them are reported and the run refuses."),
+        Alternative::word("skip", "They are counted, the first few shown, and skipped."),
+    ],
+};
+
+static ASSUME: Object = Object {
+    name: "the assumptions",
+    doc: "What is assumed for each GPU of a job whose log has no CPU, no memory and no node size.",
+    keys: &[
+        Key::default("cpu_per_gpu", Kind::Cpu, "12", "CPU request for each GPU"),
+        Key::default("memory_per_gpu", Kind::Memory, "48GiB", "memory request for each GPU"),
+        Key::default(
+            "gpus_per_node",
+            Kind::Integer(1, GPUS_MOST),
+            "8",
+            "GPUs of a node: larger jobs become gangs of pods that start together",
+        ),
+    ],
+};
+
+static CHANGES: Object = Object {
+    name: "the changes",
+    doc: "What is done to the pods, in the order of these keys.",
+    keys: &[
+        Key::optional("window", Kind::Object(&WINDOW), "keep the pods of this window of the trace's clock"),
+        Key::default(
+            "only_classes",
+            Kind::List(&List { of: Kind::Line, name: "classes", filled: false }),
+            "[]",
+            "keep these classes; an empty list keeps all",
+        ),
+        Key::optional("draw", Kind::Choice(&DRAW), "draw pods by the seed"),
+        Key::default(
+            "time_scale",
+            Kind::Number(Interval::above(0.0)),
+            "1",
+            "multiplies arrivals and work: 0.5 replays twice as fast",
+        ),
+        Key::default(
+            "load_scale",
+            Kind::Number(Interval::above(0.0)),
+            "1",
+            "divides the gaps between arrivals and leaves the work: 2 doubles the load",
+        ),
+        Key::optional("work_cap", Kind::Span { positive: true }, "longer work is cut to this"),
+    ],
+};
+
+static WINDOW: Object = Object {
+    name: "a window",
+    doc: "A window of the trace's clock; arrivals are counted from `from` afterwards.",
+    keys: &[
+        Key::default("from", Kind::Span { positive: false }, "0s", "first moment kept"),
+        Key::optional("to", Kind::Span { positive: true }, "first moment not kept"),
+    ],
+};
+
+static DRAW: Choice = Choice {
+    name: "a way to draw pods",
+    doc: "Drawing pods by the seed.",
+    alternatives: &[
+        Alternative::with(
+            "sample",
+            Kind::Number(Interval::above(0.0).to(1.0)),
+            "Each pod with this probability, keeping its arrival.",
+        ),
+        Alternative::with(
+            "bootstrap",
+            Kind::Object(&BOOTSTRAP),
+            "With replacement, under a clock of its own; demand, work, class and priority stay together.",
+        ),
+    ],
+};
+
+static BOOTSTRAP: Object = Object {
+    name: "a bootstrap",
+    doc: "Pods drawn with replacement.",
+    keys: &[
+        Key::required("pods", Kind::Integer(1, PODS_MOST), "how many pods"),
+        Key::required("arrivals", Kind::Choice(&ARRIVALS), "when they arrive"),
+    ],
+};
+
+static ARRIVALS: Choice = Choice {
+    name: "a stream of arrivals",
+    doc: "When pods arrive.",
+    alternatives: &[
+        Alternative::with("poisson", Kind::Object(&POISSON), "Independent exponential gaps."),
+        Alternative::with(
+            "bursty",
+            Kind::Object(&BURSTY),
+            "A rate that switches between high and low (MMPP-2).",
+        ),
+        Alternative::with("diurnal", Kind::Object(&DIURNAL), "A rate that follows a day."),
+        Alternative::word("at-once", "All at time 0."),
+    ],
+};
+
+const PER_HOUR: Key = Key::required("per_hour", Kind::Number(Interval::above(0.0)), "mean arrivals per hour");
+
+static POISSON: Object =
+    Object { name: "Poisson arrivals", doc: "Independent exponential gaps.", keys: &[PER_HOUR] };
+
+static BURSTY: Object = Object {
+    name: "bursty arrivals",
+    doc: "A Poisson stream whose rate switches between a high and a low state of exponential lengths.",
+    keys: &[
+        PER_HOUR,
+        Key::required(
+            "ratio",
+            Kind::Number(Interval::above(1.0)),
+            "rate in the high state over that in the low",
+        ),
+        Key::required("burst", Kind::Span { positive: true }, "mean length of a high state"),
+        Key::required(
+            "share",
+            Kind::Number(Interval::above(0.0).below(1.0)),
+            "share of the time in the high state",
+        ),
+    ],
+};
+
+static DIURNAL: Object = Object {
+    name: "diurnal arrivals",
+    doc: "A Poisson stream whose rate is a sine over the day; time 0 is midnight.",
+    keys: &[
+        PER_HOUR,
+        Key::required(
+            "swing",
+            Kind::Number(Interval::at_least(0.0).to(1.0)),
+            "how far the rate swings around its mean: 1 is from nothing to double",
+        ),
+        Key::required("peak", Kind::Span { positive: false }, "time of day of the highest rate"),
+    ],
+};
+
+static GENERATE: Object = Object {
+    name: "generated pods",
+    doc: "Pods made by draws from laws.",
+    keys: &[
+        Key::required("pods", Kind::Integer(1, PODS_MOST), "how many pods"),
+        Key::required("arrivals", Kind::Choice(&ARRIVALS), "when they arrive"),
+        Key::required(
+            "classes",
+            Kind::List(&List { of: Kind::Object(&CLASS), name: "classes", filled: true }),
+            "what they are: the class of each pod is drawn by weight",
+        ),
+    ],
+};
+
+static CLASS: Object = Object {
+    name: "a class",
+    doc: "A class of generated pods.",
+    keys: &[
+        Key::required("name", Kind::Name, "its name"),
+        Key::default(
+            "weight",
+            Kind::Number(Interval::at_least(0.0)),
+            "1",
+            "share of the pods, relative to the weights of the other classes",
+        ),
+        Key::required("cpu", Kind::Cpu, "CPU request"),
+        Key::required("memory", Kind::Memory, "memory request"),
+        Key::default("gpu", Kind::Choice(&GPU), "none", "GPU demand"),
+        Key::required("work", Kind::Choice(&LAW), "law of the run time alone on a full GPU"),
+        Key::default("priority", Kind::Integer(i32::MIN as i128, i32::MAX as i128), "0", "higher goes first"),
+        Key::default("namespace", Kind::Name, "default", "namespace"),
+    ],
+};
+
+const MILLI: Kind = Kind::Integer(1, 999);
+const WEIGHT: Kind = Kind::Number(Interval::at_least(0.0));
+const FIVE_WEIGHTS: Kind = Kind::Tuple(&[WEIGHT, WEIGHT, WEIGHT, WEIGHT, WEIGHT]);
+static SHARES: List =
+    List { of: Kind::Either(&[MILLI, Kind::Tuple(&[MILLI, WEIGHT])]), name: "shares", filled: true };
+
+static GPU: Choice = Choice {
+    name: "a GPU demand",
+    doc: "What a pod needs of GPUs.",
+    alternatives: &[
+        Alternative::word("none", "No GPU."),
+        Alternative::with("whole", Kind::Integer(1, GPUS_MOST), "So many whole GPUs."),
+        Alternative::with(
+            "share",
+            Kind::Either(&[MILLI, Kind::List(&SHARES)]),
+            "Thousandths of one GPU: a number, or pairs of a number and its weight to draw from.",
+        ),
+        Alternative::with(
+            "profiles",
+            Kind::Either(&[Kind::Choice(&MIX), FIVE_WEIGHTS]),
+            "One MIG slice of 1, 2, 3, 4 or 7 compute slices: a named mix, or their five weights.",
+        ),
+    ],
+};
+
+static MIX: Choice = Choice {
+    name: "a mix of profiles",
+    doc: "Weights of slices of 1, 2, 3, 4 and 7 compute slices.",
+    alternatives: &[
+        Alternative::word("uniform", ".20 each."),
+        Alternative::word("small-heavy", ".40 .25 .15 .15 .05."),
+        Alternative::word("skew-small", ".80 .10 .05 .03 .02."),
+        Alternative::word("skew-big", ".02 .03 .05 .10 .80."),
+        Alternative::word("bimodal", ".45 .03 .04 .03 .45."),
+        Alternative::word(
+            "openb-nearest",
+            ".034 .178 .307 .130 .350: openb's fractions by the rule `nearest`.",
+        ),
+        Alternative::with("weights", FIVE_WEIGHTS, "Five weights."),
+    ],
+};
+
+static LAW: Choice = Choice {
+    name: "a law of durations",
+    doc: "How long pods run, all given by the mean.",
+    alternatives: &[
+        Alternative::with("constant", Kind::Object(&CONSTANT), "Always the mean."),
+        Alternative::with("exponential", Kind::Object(&EXPONENTIAL), "Exponential."),
+        Alternative::with("erlang", Kind::Object(&ERLANG), "A sum of equal exponentials: less variable."),
+        Alternative::with(
+            "hyperexponential",
+            Kind::Object(&HYPER),
+            "Two phases with balanced means: more variable.",
+        ),
+        Alternative::with("lognormal", Kind::Object(&LOGNORMAL), "Log-normal."),
+        Alternative::with("pareto", Kind::Object(&PARETO), "Pareto cut at `max`: heavy-tailed."),
+    ],
+};
+
+const MEAN: Key = Key::required("mean", Kind::Span { positive: true }, "mean");
+
+static CONSTANT: Object = Object { name: "a constant", doc: "Always the mean.", keys: &[MEAN] };
+static EXPONENTIAL: Object = Object { name: "an exponential law", doc: "Exponential.", keys: &[MEAN] };
+static ERLANG: Object = Object {
+    name: "an Erlang law",
+    doc: "A sum of equal exponentials.",
+    keys: &[
+        MEAN,
+        Key::required(
+            "stages",
+            Kind::Integer(1, 10_000),
+            "number of exponentials; the squared coefficient of variation is 1 over it",
+        ),
+    ],
+};
+static HYPER: Object = Object {
+    name: "a hyperexponential law",
+    doc: "Two phases with balanced means.",
+    keys: &[
+        MEAN,
+        Key::required("scv", Kind::Number(Interval::at_least(1.0)), "squared coefficient of variation"),
+    ],
+};
+static LOGNORMAL: Object = Object {
+    name: "a log-normal law",
+    doc: "Log-normal.",
+    keys: &[
+        MEAN,
+        Key::required("scv", Kind::Number(Interval::above(0.0)), "squared coefficient of variation"),
+    ],
+};
+static PARETO: Object = Object {
+    name: "a Pareto law",
+    doc: "Pareto cut at `max`.",
+    keys: &[
+        Key::required("mean", Kind::Span { positive: true }, "mean of the law before it is cut"),
+        Key::required("shape", Kind::Number(Interval::above(1.0)), "tail index; 1.5 is heavy"),
+        Key::required("max", Kind::Span { positive: true }, "no draw is longer"),
+    ],
+};
+
+static TRANSLATION: Object = Object {
+    name: "the translation",
+    doc: "How demands become requests.",
+    keys: &[
+        Key::required("to", Kind::Choice(&SHARING), "what pods ask for"),
+        Key::default("rule", Kind::Choice(&RULE), "ceil-both", "which slice a fraction of a GPU becomes"),
+        Key::optional("product", Kind::Line, "GPU whose profiles and memory are meant"),
+    ],
+};
+
+static SHARING: Choice = Choice {
+    name: "a kind of sharing",
+    doc: "What pods ask for.",
+    alternatives: &[
+        Alternative::word("whole", "Whole GPUs."),
+        Alternative::word("mig", "MIG slices."),
+        Alternative::word("mps", "MPS slices of memory."),
+        Alternative::word("mps-replicas", "Equal replicas under MPS."),
+        Alternative::word("time-slicing", "Replicas under time-slicing."),
+        Alternative::word("fraction", "Thousandths of a GPU."),
+    ],
+};
+
+static RULE: Choice = Choice {
+    name: "a translation rule",
+    doc: "From a fraction of a GPU to a MIG profile.",
+    alternatives: &[
+        Alternative::word("ceil-compute", "The least profile with as much compute."),
+        Alternative::word("ceil-both", "The least profile with as much compute and memory."),
+        Alternative::word("nearest", "The profile with the nearest compute; may give too little."),
+        Alternative::word(
+            "refresh-16gb-a100-40gb",
+            "The fraction of a 16 GB card, on an A100-40GB: the least profile with that memory.",
+        ),
+        Alternative::word("refresh-16gb-h100-80gb", "The same on an 80 GB card."),
+    ],
+};
+
+static CLUSTER: Object = Object {
+    name: "the cluster",
+    doc: "The nodes.",
+    keys: &[
+        Key::default(
+            "nodes",
+            Kind::List(&List { of: Kind::Object(&NODE), name: "nodes", filled: false }),
+            "[]",
+            "groups of equal nodes, in the order of the cluster",
+        ),
+        Key::default(
+            "node_lists",
+            Kind::List(&List { of: Kind::Object(&NODE_LIST), name: "node lists", filled: false }),
+            "[]",
+            "files of nodes, after the groups",
+        ),
+    ],
+};
+
+/// Kubelet's default.
+const PODS: Key = Key::default("pods", Kind::Integer(1, 100_000), "110", "pods that a node may hold");
+const NODE_MODE: Key = Key::default("mode", Kind::Choice(&MODE), "whole", "how its GPUs are shared");
+
+static NODE: Object = Object {
+    name: "a node group",
+    doc: "Equal nodes, named `<name>-0`, `<name>-1`, …",
+    keys: &[
+        Key::required("name", Kind::Name, "name of the group"),
+        Key::default("count", Kind::Integer(1, 1_000_000), "1", "number of nodes"),
+        Key::required("cpu", Kind::Cpu, "allocatable CPU of each"),
+        Key::required("memory", Kind::Memory, "allocatable memory of each"),
+        PODS,
+        Key::optional("gpus", Kind::Object(&GPUS), "GPUs of each"),
+        NODE_MODE,
+        Key::default("labels", Kind::Map(&Kind::Text), "{}", "labels"),
+        Key::default(
+            "taints",
+            Kind::List(&List { of: Kind::Line, name: "taints", filled: false }),
+            "[]",
+            "taints, as `key=value:effect` or `key:effect`",
+        ),
+        Key::optional(
+            "price_per_hour",
+            Kind::Number(Interval::at_least(0.0)),
+            "price of one node for an hour, in one currency throughout",
+        ),
+    ],
+};
+
+static GPUS: Object = Object {
+    name: "the GPUs of a node",
+    doc: "GPUs of a node.",
+    keys: &[
+        Key::required("model", Kind::Line, "GPU model, as `slicewise gpus` lists them"),
+        Key::required("count", Kind::Integer(1, GPUS_MOST), "number of GPUs"),
+    ],
+};
+
+static MODE: Choice = Choice {
+    name: "a mode",
+    doc: "How a node's GPUs are shared.",
+    alternatives: &[
+        Alternative::word("whole", "Each GPU goes to one pod."),
+        Alternative::word("fraction", "Thousandths of a GPU."),
+        Alternative::with(
+            "mig",
+            Kind::Either(&[
+                Kind::List(&List { of: Kind::Line, name: "MIG profiles", filled: true }),
+                Kind::Map(&Kind::Integer(1, 16)),
+            ]),
+            "Each GPU is cut into these profiles for the whole run: a list, or a mapping of counts.",
+        ),
+        Alternative::may_have("mps", Kind::Choice(&MPS), "MPS; the word alone is slices of memory."),
+        Alternative::with(
+            "time-slicing",
+            Kind::Object(&REPLICAS),
+            "Replicas of each GPU, without isolation.",
+        ),
+    ],
+};
+
+static MPS: Choice = Choice {
+    name: "a way of MPS",
+    doc: "How MPS divides a GPU.",
+    alternatives: &[
+        Alternative::may_have(
+            "memory",
+            Kind::Object(&MPS_MEMORY),
+            "Slices of any whole number of GB, as nos makes them.",
+        ),
+        Alternative::with(
+            "replicas",
+            Kind::Integer(2, 1_000),
+            "So many equal replicas, as NVIDIA's device plugin makes them.",
+        ),
+    ],
+};
+
+static MPS_MEMORY: Object = Object {
+    name: "MPS slices of memory",
+    doc: "Slices of memory under MPS.",
+    keys: &[Key::default(
+        "clients",
+        Kind::Integer(1, 1_000),
+        "48",
+        "most pods on one GPU; CUDA up to 13.0 serves 48",
+    )],
+};
+
+static REPLICAS: Object = Object {
+    name: "time-slicing",
+    doc: "Replicas of each GPU.",
+    keys: &[Key::required(
+        "replicas",
+        Kind::Integer(2, 1_000),
+        "how often each GPU is advertised; once would be the mode `whole`",
+    )],
+};
+
+static NODE_LIST: Object = Object {
+    name: "a node list",
+    doc: "A file of nodes.",
+    keys: &[
+        Key::required("file", Kind::Path, "path relative to the scenario; may hold variables as `${NAME}`"),
+        NODE_MODE,
+        Key::default("models", Kind::Map(&Kind::Line), "{}", "a GPU product for each model name of the file"),
+        PODS,
+    ],
+};
+
+static SCHEDULER: Object = Object {
+    name: "the scheduler",
+    doc: "Who decides where pods run.",
+    keys: &[
+        Key::default("profile", Kind::Choice(&PROFILE), "ideal", "named behaviour of queue and retries"),
+        Key::default(
+            "scores",
+            Kind::List(&List { of: SCORE, name: "scores", filled: false }),
+            "[least-allocated]",
+            "scores of nodes, summed by weight; an empty list is first fit by node order",
+        ),
+        Key::short_for("score", SCORE, "scores", "the only score"),
+        Key::default("gpu_choice", Kind::Choice(&GPU_CHOICE), "best-fit", "which GPU of the chosen node"),
+        Key::default("ties", Kind::Choice(&TIES), "node-order", "which of several equally good nodes"),
+        Key::default(
+            "cycle",
+            Kind::Span { positive: false },
+            "0s",
+            "cycles run at multiples of this; 0 runs one whenever something changed",
+        ),
+    ],
+};
+
+const SCORE: Kind = Kind::Either(&[Kind::Name, Kind::Object(&WEIGHTED)]);
+
+static WEIGHTED: Object = Object {
+    name: "a score",
+    doc: "A score with a weight.",
+    keys: &[
+        Key::required("name", Kind::Name, "name of the score"),
+        Key::default("weight", Kind::Integer(1, 100), "1", "its weight"),
+    ],
+};
+
+static PROFILE: Choice = Choice {
+    name: "a scheduler profile",
+    doc: "Named behaviour of queue and retries.",
+    alternatives: &[Alternative::word(
+        "ideal",
+        "Priority, then arrival; a waiting pod is tried again exactly when something changed that could serve it.",
+    )],
+};
+
+static GPU_CHOICE: Choice = Choice {
+    name: "a choice of GPU",
+    doc: "Which GPU of a node takes a pod.",
+    alternatives: &[
+        Alternative::word("first-fit", "The lowest number."),
+        Alternative::word("best-fit", "The one with least room left."),
+        Alternative::word("worst-fit", "The one with most room left."),
+    ],
+};
+
+static TIES: Choice = Choice {
+    name: "a way with ties",
+    doc: "Which of several equally good nodes.",
+    alternatives: &[
+        Alternative::word("node-order", "The first in node order."),
+        Alternative::word("seeded", "Any of them, by the seed."),
+    ],
+};
+
+static REPORT: Object = Object {
+    name: "the report",
+    doc: "What is measured and shown.",
+    keys: &[
+        Key::default(
+            "warm_up",
+            Kind::Number(Interval::at_least(0.0).below(1.0)),
+            "0",
+            "share of the pods, by arrival, that no figure counts",
+        ),
+        Key::optional(
+            "until",
+            Kind::Span { positive: true },
+            "end of the window in which levels are measured; left out it is the last departure",
+        ),
+        Key::default("gpus_shown", Kind::Integer(0, u16::MAX as i128), "12", "GPUs in the chart of slices"),
+    ],
+};

@@ -1,0 +1,383 @@
+//! Scenarios made by chance: what is resolved loads to itself, and no text makes the reader panic.
+
+use super::super::resolved::{ReportSpec, Scenario, WorkloadSpec};
+use super::{FULL, ScenarioFile, good, read, resolved_yaml};
+use crate::cluster::spec::{ClusterSpec, Gpus, Mode, Mps, NodeGroup, NodeList, Taint};
+use crate::sched::spec::{GpuChoice, Profile, SchedulerSpec, ScoreSpec, Ties};
+use crate::trace::spec::{
+    Arrivals, Assume, BadRows, Changes, ClassSpec, Columns, Draw, Format, Generate, GpuSpec, Law, ProfileMix,
+    Source, Window,
+};
+use crate::units::{Mib, MilliCpu, Span};
+use crate::workload::request::{Rule, Sharing, Translation};
+use proptest::collection::{btree_map, vec};
+use proptest::option::of;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// Names that a YAML reader could take for something else, and plain ones.
+fn name() -> impl Strategy<Value = String> {
+    let odd =
+        vec!["no", "null", "~", "42", "1e3", "<<", "*a", "&b", "x: y", "# z", "ü b", "true", "- q", "'", "{"];
+    prop_oneof![select(odd).prop_map(str::to_owned), "[a-z][a-z0-9-]{0,8}"]
+}
+
+fn line() -> impl Strategy<Value = String> {
+    "\\PC{1,10}".prop_filter("a line is not blank", |s| !s.trim().is_empty())
+}
+
+fn path() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z./]{1,12}", "[${}a:-]{1,8}", line()]
+}
+
+fn span() -> impl Strategy<Value = Span> {
+    prop_oneof![
+        1..9_200_000_000_000_000_000_u64,
+        (1..10_000_u64).prop_map(|s| s * 1_000_000),
+        (1..10_000_u64).prop_map(|h| h * 3_600_000_000),
+    ]
+    .prop_map(Span)
+}
+
+fn span_or_none() -> impl Strategy<Value = Span> {
+    prop_oneof![Just(Span::ZERO), span()]
+}
+
+fn memory() -> impl Strategy<Value = Mib> {
+    prop_oneof![0..1_000_000_u64, 0..1_000_000_000_000_000_u64].prop_map(Mib)
+}
+
+fn cpu() -> impl Strategy<Value = MilliCpu> {
+    prop_oneof![0..1_000_000_u64, 0..1_000_000_000_000_u64].prop_map(MilliCpu)
+}
+
+fn positive() -> impl Strategy<Value = f64> {
+    prop_oneof![1e-9..1e9, Just(1.0), Just(f64::MAX), Just(f64::MIN_POSITIVE), Just(1e16)]
+}
+
+/// A weight of some; sums of a few stay finite.
+fn weight() -> impl Strategy<Value = f64> {
+    prop_oneof![1e-9..1e9, Just(2.0), Just(1e300)]
+}
+
+fn format() -> impl Strategy<Value = Format> {
+    prop_oneof![
+        Just(Format::Native),
+        Just(Format::Openb),
+        Just(Format::Elasticflow),
+        columns().prop_map(Format::Jobs)
+    ]
+}
+
+fn columns() -> impl Strategy<Value = Columns> {
+    let time = prop_oneof![
+        line().prop_map(|d| (Some(d), None, None)),
+        (line(), line()).prop_map(|(s, e)| (None, Some(s), Some(e)))
+    ];
+    (line(), time, vec(of(line()), 7), span()).prop_map(
+        |(arrival, (duration, start, end), others, time_unit)| {
+            let [name, gpus, cpus, memory_gib, class, namespace, priority] =
+                <[Option<String>; 7]>::try_from(others).expect("seven");
+            Columns {
+                name,
+                arrival,
+                duration,
+                start,
+                end,
+                gpus,
+                cpus,
+                memory_gib,
+                class,
+                namespace,
+                priority,
+                time_unit,
+            }
+        },
+    )
+}
+
+fn source() -> impl Strategy<Value = Source> {
+    let assume = (cpu(), memory(), 1..=1_024_u16).prop_map(|(cpu_per_gpu, memory_per_gpu, gpus_per_node)| {
+        Assume { cpu_per_gpu, memory_per_gpu, gpus_per_node }
+    });
+    let bad_rows = select(vec![BadRows::Refuse, BadRows::Skip]);
+    (path(), format(), bad_rows, of(name()), of(name()), assume, of("[0-9a-f]{64}")).prop_map(
+        |(file, format, bad_rows, class, namespace, assume, sha256)| Source {
+            file,
+            format,
+            bad_rows,
+            class,
+            namespace,
+            assume,
+            sha256,
+        },
+    )
+}
+
+fn arrivals() -> impl Strategy<Value = Arrivals> {
+    prop_oneof![
+        Just(Arrivals::AtOnce),
+        positive().prop_map(|per_hour| Arrivals::Poisson { per_hour }),
+        (positive(), 1.001..1e6, span(), 0.001..0.999).prop_map(|(per_hour, ratio, burst, share)| {
+            Arrivals::Bursty { per_hour, ratio, burst, share }
+        }),
+        (positive(), 0.0..=1.0, 0..86_400_000_000_u64)
+            .prop_map(|(per_hour, swing, peak)| Arrivals::Diurnal { per_hour, swing, peak: Span(peak) }),
+    ]
+}
+
+fn law() -> impl Strategy<Value = Law> {
+    prop_oneof![
+        span().prop_map(|mean| Law::Constant { mean }),
+        span().prop_map(|mean| Law::Exponential { mean }),
+        (span(), 1..=10_000_u32).prop_map(|(mean, stages)| Law::Erlang { mean, stages }),
+        (span(), 1.0..1e6).prop_map(|(mean, scv)| Law::Hyperexponential { mean, scv }),
+        (span(), positive()).prop_map(|(mean, scv)| Law::Lognormal { mean, scv }),
+        (span(), span(), 1.001..100.0).prop_map(|(a, b, shape)| Law::Pareto {
+            mean: a.min(b),
+            max: a.max(b),
+            shape
+        }),
+    ]
+}
+
+fn gpu() -> impl Strategy<Value = GpuSpec> {
+    let mix = prop_oneof![
+        select(vec![
+            ProfileMix::Uniform,
+            ProfileMix::SmallHeavy,
+            ProfileMix::SkewSmall,
+            ProfileMix::SkewBig,
+            ProfileMix::Bimodal,
+            ProfileMix::OpenbNearest,
+        ]),
+        [weight(), weight(), weight(), weight(), weight()].prop_map(ProfileMix::Weights),
+    ];
+    prop_oneof![
+        Just(GpuSpec::None),
+        (1..=1_024_u16).prop_map(GpuSpec::Whole),
+        vec((1..=999_u16, weight()), 1..4).prop_map(GpuSpec::Share),
+        mix.prop_map(GpuSpec::Profiles),
+    ]
+}
+
+fn class() -> impl Strategy<Value = ClassSpec> {
+    (name(), weight(), cpu(), memory(), gpu(), law(), any::<i32>(), name()).prop_map(
+        |(name, weight, cpu, memory, gpu, work, priority, namespace)| ClassSpec {
+            name,
+            weight,
+            cpu,
+            memory,
+            gpu,
+            work,
+            priority,
+            namespace,
+        },
+    )
+}
+
+/// Makes names distinct.
+fn number<T>(mut items: Vec<T>, name: impl Fn(&mut T) -> &mut String) -> Vec<T> {
+    for (index, item) in items.iter_mut().enumerate().skip(1) {
+        name(item).push_str(&format!("{index}"));
+    }
+    items
+}
+
+fn generate() -> impl Strategy<Value = Generate> {
+    let classes = vec(class(), 1..4).prop_map(|classes| number(classes, |c| &mut c.name));
+    (1..=1_000_000_000_u64, arrivals(), classes).prop_map(|(pods, arrivals, classes)| Generate {
+        pods,
+        arrivals,
+        classes,
+    })
+}
+
+fn changes() -> impl Strategy<Value = Changes> {
+    let window = (span_or_none(), of(span())).prop_map(|(from, length)| Window {
+        from: Span(from.0 / 2),
+        to: length.map(|l| Span(from.0 / 2 + l.0.div_ceil(2))),
+    });
+    let draw = prop_oneof![
+        (1e-9..=1.0).prop_map(Draw::Sample),
+        (1..=1_000_000_000_u64, arrivals()).prop_map(|(pods, arrivals)| Draw::Bootstrap { pods, arrivals }),
+    ];
+    (of(window), vec(line(), 0..3), of(draw), positive(), positive(), of(span())).prop_map(
+        |(window, only_classes, draw, time_scale, load_scale, work_cap)| Changes {
+            window,
+            only_classes,
+            draw,
+            time_scale,
+            load_scale,
+            work_cap,
+        },
+    )
+}
+
+fn workload() -> impl Strategy<Value = WorkloadSpec> {
+    let to = vec![
+        Sharing::Whole,
+        Sharing::Mig,
+        Sharing::Mps,
+        Sharing::MpsReplicas,
+        Sharing::TimeSlicing,
+        Sharing::Fraction,
+    ];
+    let rules =
+        vec![Rule::CeilCompute, Rule::CeilBoth, Rule::Nearest, Rule::Refresh16gbA100, Rule::Refresh16gbH100];
+    let translation = (select(to), select(rules), of(Just("a100-40gb".to_owned())))
+        .prop_map(|(to, rule, product)| Translation { to, rule, product });
+    let pods =
+        prop_oneof![(vec(source(), 1..3), Just(None)), (vec(source(), 0..2), generate().prop_map(Some)),];
+    (pods, changes(), of(translation), of(span_or_none()), of(any::<u64>())).prop_map(
+        |((traces, generate), changes, translation, patience, queue_limit)| WorkloadSpec {
+            traces,
+            generate,
+            changes,
+            translation,
+            patience,
+            queue_limit,
+        },
+    )
+}
+
+fn mode() -> impl Strategy<Value = Mode> {
+    prop_oneof![
+        Just(Mode::Whole),
+        Just(Mode::Fraction),
+        vec(select(vec!["1g.5gb".to_owned(), "2g.10gb".to_owned()]), 1..5).prop_map(Mode::Mig),
+        (1..=1_000_u16).prop_map(|clients| Mode::Mps(Mps::Memory { clients })),
+        (2..=1_000_u16).prop_map(|replicas| Mode::Mps(Mps::Replicas(replicas))),
+        (2..=1_000_u16).prop_map(|replicas| Mode::TimeSlicing { replicas }),
+    ]
+}
+
+fn taint() -> impl Strategy<Value = Taint> {
+    let effect = select(vec!["NoSchedule".to_owned(), "PreferNoSchedule".to_owned(), "NoExecute".to_owned()]);
+    ("[a-z./]{1,6}", "[a-z0-9]{0,3}", effect).prop_map(|(key, value, effect)| Taint { key, value, effect })
+}
+
+fn node_group() -> impl Strategy<Value = NodeGroup> {
+    let gpus = prop_oneof![
+        Just((None, Mode::Whole)),
+        (1..=1_024_u16, mode())
+            .prop_map(|(count, mode)| (Some(Gpus { model: "a100-40gb".to_owned(), count }), mode)),
+    ];
+    let labels = btree_map(".{0,5}", ".{0,5}", 0..3);
+    let price = of(0.0..1e6);
+    (name(), 1..=1_000_000_u32, cpu(), memory(), 1..=100_000_u32, gpus, labels, vec(taint(), 0..3), price)
+        .prop_map(|(name, count, cpu, memory, pods, (gpus, mode), labels, taints, price_per_hour)| {
+            NodeGroup { name, count, cpu, memory, pods, gpus, mode, labels, taints, price_per_hour }
+        })
+}
+
+fn cluster() -> impl Strategy<Value = ClusterSpec> {
+    let models = btree_map(".{0,5}", Just("a100-40gb".to_owned()), 0..3);
+    let node_list = (path(), mode(), models, 1..=100_000_u32)
+        .prop_map(|(file, mode, models, pods)| NodeList { file, mode, models, pods });
+    (vec(node_group(), 0..4), vec(node_list, 0..3))
+        .prop_filter("some nodes", |(nodes, lists)| !nodes.is_empty() || !lists.is_empty())
+        .prop_map(|(nodes, node_lists)| ClusterSpec { nodes: number(nodes, |n| &mut n.name), node_lists })
+}
+
+fn scheduler() -> impl Strategy<Value = SchedulerSpec> {
+    let names = vec!["least-allocated".to_owned(), "most-allocated".to_owned(), "random".to_owned()];
+    let score = (select(names), 1..=100_u32).prop_map(|(name, weight)| ScoreSpec { name, weight });
+    let choices = select(vec![GpuChoice::FirstFit, GpuChoice::BestFit, GpuChoice::WorstFit]);
+    let ties = select(vec![Ties::NodeOrder, Ties::Seeded]);
+    (vec(score, 0..3), choices, ties, span_or_none()).prop_map(|(scores, gpu_choice, ties, cycle)| {
+        SchedulerSpec { profile: Profile::Ideal, scores, gpu_choice, ties, cycle }
+    })
+}
+
+fn scenario() -> impl Strategy<Value = Scenario> {
+    let report = (0.0..1.0, of(span()), any::<u16>()).prop_map(|(warm_up, until, gpus_shown)| ReportSpec {
+        warm_up,
+        until,
+        gpus_shown,
+    });
+    (name(), any::<u64>(), workload(), cluster(), scheduler(), report).prop_map(
+        |(name, seed, workload, cluster, scheduler, report)| Scenario {
+            name,
+            seed,
+            workload,
+            cluster,
+            scheduler,
+            report,
+        },
+    )
+}
+
+fn file() -> impl Strategy<Value = ScenarioFile> {
+    let variants = vec(scenario(), 1..4).prop_map(|variants| number(variants, |v| &mut v.name));
+    (name(), ".*", variants).prop_map(|(name, description, variants)| ScenarioFile {
+        name,
+        description,
+        variants,
+    })
+}
+
+/// What happens to a scenario on its way through an editor: cut, inserted, moved.
+#[derive(Clone, Debug)]
+enum Edit {
+    Cut(usize, usize),
+    Insert(usize, String),
+    Copy(usize, usize, usize),
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    let place = || 0..FULL.len();
+    let words = vec![
+        "{", "}", "[", "]", ":", "- ", "\n", "  ", "*", "&a ", "<<: ", "~", "'", "\"", "#", "-1", "ä", "|",
+        "!x ", "mig",
+    ];
+    prop_oneof![
+        (place(), 0..40_usize).prop_map(|(at, length)| Edit::Cut(at, length)),
+        (place(), select(words)).prop_map(|(at, word)| Edit::Insert(at, word.to_owned())),
+        (place(), place(), 0..80_usize).prop_map(|(from, to, length)| Edit::Copy(from, to, length)),
+    ]
+}
+
+fn edited(mut text: String, edit: &Edit) -> String {
+    let boundary = |text: &str, at: usize| {
+        (0..=at.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0)
+    };
+    match edit {
+        Edit::Cut(at, length) => {
+            let (start, end) = (boundary(&text, *at), boundary(&text, at + length));
+            text.replace_range(start..end, "");
+        }
+        Edit::Insert(at, word) => text.insert_str(boundary(&text, *at), word),
+        Edit::Copy(from, to, length) => {
+            let piece = text[boundary(&text, *from)..boundary(&text, from + length)].to_owned();
+            text.insert_str(boundary(&text, *to), &piece);
+        }
+    }
+    text
+}
+
+proptest! {
+    #[test]
+    fn what_is_resolved_loads_to_itself(file in file()) {
+        let text = resolved_yaml(&file);
+        let again = good(&text);
+        prop_assert_eq!(&again, &file, "{}", text);
+        prop_assert_eq!(resolved_yaml(&again), text);
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "\\PC*|[a-z:\\-\\[\\]{}&*!|>'\"#%@`,? \n]{0,80}") {
+        let _ = read(&text);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #[test]
+    fn no_edit_makes_the_reader_panic(edits in vec(edit(), 1..5)) {
+        let text = edits.iter().fold(FULL.to_owned(), edited);
+        if let Err(complaints) = read(&text) {
+            prop_assert!(complaints.iter().all(|c| 0 < c.line && !c.render(false).is_empty()));
+        }
+    }
+}
