@@ -78,4 +78,3 @@ pub mod report;
 pub mod scenario;
 
 pub mod experiment;
-

@@ -26,7 +26,6 @@ mod raster;
 mod slices;
 mod summary;
 mod table;
-mod yaml;
 
 #[cfg(test)]
 mod sample;
@@ -40,7 +39,6 @@ pub use picture::Picture;
 pub use slices::slices;
 pub use summary::summary;
 pub use table::{Format, table};
-pub use yaml::yaml;
 
 use crate::metrics::VariantResult;
 

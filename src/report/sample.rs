@@ -26,7 +26,7 @@ fn group(name: &str, total: u64, never_fit: u64, wait: f64, slowdown: f64) -> Gr
         p99: slowdown * 4.0,
         max: slowdown * 9.0,
     };
-    Group { name: name.to_owned(), counts, wait_s: sampled(finished, wait), slowdown }
+    Group { name: name.to_owned(), counts, wait_s: sampled(finished, wait), waited: 0.5, slowdown }
 }
 
 /// A variant that uses a `share` of 64 GPUs, whose pods wait `wait` seconds on average.
@@ -42,6 +42,7 @@ pub(super) fn variant(name: &str, share: f64, wait: f64, never_fit: u64) -> Vari
     }
     let queue = series(wait / 60.0);
     VariantResult {
+        classes: classes.map(str::to_owned).to_vec(),
         name: name.to_owned(),
         what: "8 nodes × 8 A100-SXM4-80GB, MIG 3g.40gb + 2g.20gb + 2 × 1g.10gb; demand to smallest profile that fits"
             .to_owned(),

@@ -163,8 +163,7 @@ struct Colors {
 
 impl Colors {
     fn new(variant: &VariantResult) -> Colors {
-        // The summary's first group is all pods; the classes follow in their order.
-        let names = variant.summary.classes.iter().skip(1).map(|g| g.name.clone()).collect();
+        let names = variant.classes.clone();
         let shown = variant.slices.gpus.iter().flat_map(|g| &g.held).map(|h| h.class).collect();
         Colors { names, shown }
     }

@@ -3,8 +3,9 @@
 
 use super::figures::{Column, Shown, answer, best, columns, lost};
 use super::human::number;
-use super::{Page, figures, summary, yaml};
+use super::{Page, figures, summary};
 use crate::metrics::VariantResult;
+use crate::yaml;
 use comfy_table::{
     Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
 };
@@ -43,7 +44,7 @@ pub fn table(page: &Page, format: Format) -> String {
         Format::Json => {
             serde_json::to_string_pretty(&summary(page)).expect("a tree of plain values prints") + "\n"
         }
-        Format::Yaml => yaml(&summary(page)),
+        Format::Yaml => yaml::emit(&summary(page)),
         Format::Csv => csv(&page.variants),
         Format::Md => markdown(page),
     }

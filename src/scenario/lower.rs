@@ -6,14 +6,16 @@
 mod cluster;
 mod workload;
 
-use super::resolved::{ReportSpec, Scenario, ScenarioFile};
+use super::resolved::{ModelsSpec, ReportSpec, Scenario, ScenarioFile, Until};
 use super::table::{FILE, SCENARIO};
 use super::variables::{Refused, substitute};
 use super::{Known, Names};
 use crate::diag::nearest;
+use crate::perf::Behavior;
 use crate::sched::spec::{GpuChoice, Profile, SchedulerSpec, ScoreSpec, Ties};
+use crate::units::Span;
 use crate::yaml::{Entry, Item, Kind, Lower, Node, Problem, Record, Shape, Value, overlay, read, record};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -156,7 +158,7 @@ pub(super) fn file(root: &Rc<Node>, context: &mut Context<'_>) -> Option<Scenari
 
 /// Passes over the keys that are read once overlays are laid.
 fn read_elsewhere(record: &mut Record, context: &mut Context<'_>) {
-    for key in ["seed", "workload", "cluster", "scheduler", "report"] {
+    for key in ["seed", "workload", "cluster", "scheduler", "models", "report"] {
         let _: Option<Option<Item>> = record.optional(key, context);
     }
 }
@@ -211,6 +213,7 @@ fn scenario(name: Option<String>, node: &Rc<Node>, context: &mut Context<'_>) ->
         let workload = r.take("workload", context);
         let cluster = r.take("cluster", context);
         let scheduler = r.take("scheduler", context);
+        let models = r.take("models", context);
         let report = r.take("report", context);
         Some(Scenario {
             name: name?,
@@ -218,6 +221,7 @@ fn scenario(name: Option<String>, node: &Rc<Node>, context: &mut Context<'_>) ->
             workload: workload?,
             cluster: cluster?,
             scheduler: scheduler?,
+            models: models?,
             report: report?,
         })
     })
@@ -282,9 +286,52 @@ impl<'a> Lower<Context<'a>> for ReportSpec {
     fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
         record(item, |r| {
             let warm_up = r.take("warm_up", context);
-            let until = r.optional("until", context);
+            let until = r.take("until", context);
             let gpus_shown = r.take("gpus_shown", context);
             Some(ReportSpec { warm_up: warm_up?, until: until?, gpus_shown: gpus_shown? })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for Until {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        match workload::chosen(item)? {
+            ("at", Some(span)) => Span::lower(span, context).map(Until::At),
+            ("last-arrival", _) => Some(Until::LastArrival),
+            _ => Some(Until::LastDeparture),
+        }
+    }
+}
+
+impl<'a> Lower<Context<'a>> for ModelsSpec {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let sharing = r.take("sharing", context);
+            let default = r.take("default", context);
+            let classes: Option<Item> = r.take("classes", context);
+            Some(ModelsSpec { sharing: sharing?, default: default?, classes: behaviors(classes?, context)? })
+        })
+    }
+}
+
+fn behaviors(item: Item, context: &mut Context<'_>) -> Option<BTreeMap<String, Behavior>> {
+    let Value::Map(entries) = item.value else { return None };
+    entries
+        .into_iter()
+        .map(|(key, _, item)| Some((key.to_string(), Behavior::lower(item, context)?)))
+        .collect()
+}
+
+impl<'a> Lower<Context<'a>> for Behavior {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        if let Value::Choice(word, _) = item.value {
+            let named = Behavior::NAMED.iter().find(|(name, _)| *name == word);
+            return Some(named.expect("the table has the model's names").1);
+        }
+        record(item, |r| {
+            let host = r.take("host", context);
+            let fill = r.take("fill", context);
+            Some(Behavior { host: host?, fill: fill? })
         })
     }
 }

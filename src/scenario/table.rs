@@ -21,6 +21,7 @@ pub(super) static FILE: Object = Object {
         Key::optional("workload", Kind::Overlay(&WORKLOAD), "what arrives"),
         Key::optional("cluster", Kind::Overlay(&CLUSTER), "what there is"),
         Key::optional("scheduler", Kind::Overlay(&SCHEDULER), "who decides"),
+        Key::optional("models", Kind::Overlay(&MODELS), "how fast pods run"),
         Key::optional("report", Kind::Overlay(&REPORT), "what is measured and shown"),
         Key::optional(
             "variants",
@@ -42,6 +43,7 @@ static VARIANT: Object = Object {
         Key::optional("workload", Kind::Overlay(&WORKLOAD), "what arrives differently"),
         Key::optional("cluster", Kind::Overlay(&CLUSTER), "what differs in the cluster"),
         Key::optional("scheduler", Kind::Overlay(&SCHEDULER), "what is decided differently"),
+        Key::optional("models", Kind::Overlay(&MODELS), "how fast pods run differently"),
         Key::optional("report", Kind::Overlay(&REPORT), "what is shown differently"),
     ],
 };
@@ -71,6 +73,7 @@ pub(super) static SCENARIO: Object = Object {
         Key::required("workload", Kind::Object(&WORKLOAD), "what arrives"),
         Key::required("cluster", Kind::Object(&CLUSTER), "what there is"),
         Key::default("scheduler", Kind::Object(&SCHEDULER), "{}", "who decides"),
+        Key::default("models", Kind::Object(&MODELS), "{}", "how fast pods run"),
         Key::default("report", Kind::Object(&REPORT), "{}", "what is measured and shown"),
     ],
 };
@@ -677,11 +680,69 @@ static REPORT: Object = Object {
             "0",
             "share of the pods, by arrival, that no figure counts",
         ),
-        Key::optional(
+        Key::default(
             "until",
-            Kind::Span { positive: true },
-            "end of the window in which levels are measured; left out it is the last departure",
+            Kind::Choice(&UNTIL),
+            "last-departure",
+            "end of the window in which levels are measured",
         ),
         Key::default("gpus_shown", Kind::Integer(0, u16::MAX as i128), "12", "GPUs in the chart of slices"),
+    ],
+};
+
+static UNTIL: Choice = Choice {
+    name: "an end",
+    doc: "Where the measured window of levels ends; waits and counts are of all pods.",
+    alternatives: &[
+        Alternative::word("last-departure", "When the last pod leaves."),
+        Alternative::word("last-arrival", "When the last pod arrives: what a steady state is measured over."),
+        Alternative::with("at", Kind::Span { positive: true }, "So long after the start."),
+    ],
+};
+
+static MODELS: Object = Object {
+    name: "the models",
+    doc: "How fast pods run on slices and beside neighbours.",
+    keys: &[
+        Key::default(
+            "sharing",
+            Kind::Bool,
+            "false",
+            "whether slower slices and neighbours are modelled; false runs everything at full speed",
+        ),
+        Key::default("default", BEHAVIOR, "saturating", "behavior of the classes that are not named"),
+        Key::default("classes", Kind::Map(&BEHAVIOR), "{}", "behavior by class"),
+    ],
+};
+
+const BEHAVIOR: Kind = Kind::Either(&[Kind::Object(&MEASURED), Kind::Choice(&NAMED)]);
+
+static MEASURED: Object = Object {
+    name: "a measured behavior",
+    doc: "What a class of pods does with a GPU, in two numbers.",
+    keys: &[
+        Key::required(
+            "host",
+            Kind::Number(Interval::at_least(0.0).to(1.0)),
+            "share of its run time alone in which the GPU is not the limit",
+        ),
+        Key::required(
+            "fill",
+            Kind::Number(Interval::above(0.0).to(1.0)),
+            "share of the GPU that it can fill while it computes",
+        ),
+    ],
+};
+
+static NAMED: Choice = Choice {
+    name: "a behavior",
+    doc: "What a class of pods does with a GPU.",
+    alternatives: &[
+        Alternative::word("saturating", "Big-batch CNN or transformer training: host .05, fill 1."),
+        Alternative::word("medium", "GNN or embedding training: host .45, fill .90."),
+        Alternative::word("light", "Small-image training: host .50, fill .55."),
+        Alternative::word("small-batch", "Inference at batch 4 to 8: host .15, fill .35."),
+        Alternative::word("launch-bound", "Inference at batch 1 or 2: host .30, fill .14."),
+        Alternative::word("host-bound", "Training starved by its input: host .90, fill .80."),
     ],
 };

@@ -157,8 +157,14 @@ variants:
       gpu_choice: best-fit
       ties: node-order
       cycle: 0s
+    models:
+      sharing: false
+      default:
+        host: 0.05
+        fill: 1.0
     report:
       warm_up: 0.0
+      until: last-departure
       gpus_shown: 12
 ";
     assert_eq!(resolved_yaml(&good(SMALL)), expected);
@@ -231,8 +237,11 @@ fn used(node: &Node, kind: &Kind, found: &mut BTreeSet<String>) {
         (Kind::Choice(choice), Shape::Map(entries)) => {
             for entry in entries {
                 found.insert(format!("{}: {{{}}}", choice.name, entry.key));
+                // A mapping that is no choice at all stands where a record or a choice may.
                 let alternative = choice.alternatives.iter().find(|a| *a.name == *entry.key);
-                used(&entry.value, &alternative.unwrap().value.unwrap(), found);
+                if let Some(value) = alternative.and_then(|a| a.value.as_ref()) {
+                    used(&entry.value, value, found);
+                }
             }
         }
         (Kind::List(list), Shape::List(items)) => items.iter().for_each(|i| used(i, &list.of, found)),

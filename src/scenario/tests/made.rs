@@ -1,8 +1,9 @@
 //! Scenarios made by chance: what is resolved loads to itself, and no text makes the reader panic.
 
-use super::super::resolved::{ReportSpec, Scenario, WorkloadSpec};
+use super::super::resolved::{ModelsSpec, ReportSpec, Scenario, Until, WorkloadSpec};
 use super::{FULL, ScenarioFile, good, read, resolved_yaml};
 use crate::cluster::spec::{ClusterSpec, Gpus, Mode, Mps, NodeGroup, NodeList, Taint};
+use crate::perf::Behavior;
 use crate::sched::spec::{GpuChoice, Profile, SchedulerSpec, ScoreSpec, Ties};
 use crate::trace::spec::{
     Arrivals, Assume, BadRows, Changes, ClassSpec, Columns, Draw, Format, Generate, GpuSpec, Law, ProfileMix,
@@ -291,13 +292,22 @@ fn scheduler() -> impl Strategy<Value = SchedulerSpec> {
 }
 
 fn scenario() -> impl Strategy<Value = Scenario> {
-    let report = (0.0..1.0, of(span()), any::<u16>()).prop_map(|(warm_up, until, gpus_shown)| ReportSpec {
+    let until = prop_oneof![
+        Just(Until::LastDeparture),
+        Just(Until::LastArrival),
+        (1..=1_u64 << 50).prop_map(|micros| Until::At(Span(micros))),
+    ];
+    let report = (0.0..1.0, until, any::<u16>()).prop_map(|(warm_up, until, gpus_shown)| ReportSpec {
         warm_up,
         until,
         gpus_shown,
     });
-    (name(), any::<u64>(), workload(), cluster(), scheduler(), report).prop_map(
-        |(name, seed, workload, cluster, scheduler, report)| Scenario {
+    let behavior = || (0.0..=1.0, 0.01..=1.0).prop_map(|(host, fill)| Behavior { host, fill });
+    let models = (any::<bool>(), behavior(), proptest::collection::btree_map("[a-z]{1,9}", behavior(), 0..3))
+        .prop_map(|(sharing, default, classes)| ModelsSpec { sharing, default, classes });
+    (name(), any::<u64>(), workload(), cluster(), scheduler(), models, report).prop_map(
+        |(name, seed, workload, cluster, scheduler, models, report)| Scenario {
+            models,
             name,
             seed,
             workload,
