@@ -78,3 +78,5 @@ pub mod report;
 pub mod scenario;
 
 pub mod experiment;
+
+pub mod cli;

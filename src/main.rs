@@ -1,1 +1,7 @@
-fn main() {}
+//! The binary: everything is in [`slicewise::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    slicewise::cli::main()
+}

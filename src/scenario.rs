@@ -10,6 +10,7 @@
 //! cannot say.
 
 mod lower;
+mod names;
 pub mod resolved;
 mod table;
 mod variables;

@@ -26,7 +26,7 @@ pub enum BuildError {
         /// Node group.
         group: String,
         /// Why.
-        error: LayoutError,
+        error: Box<LayoutError>,
     },
     /// More GPUs than a node can have here.
     #[error("node group `{group}`: {gpus} GPUs on one node; slicewise counts up to {GPUS_PER_NODE_MAX}")]
@@ -150,7 +150,7 @@ fn share(
         Mode::Mig(profiles) => {
             let product = needed("MIG")?;
             let layout = Layout::place(product, profiles)
-                .map_err(|error| BuildError::Layout { group: group.name.clone(), error })?;
+                .map_err(|error| BuildError::Layout { group: group.name.clone(), error: Box::new(error) })?;
             let slices: Vec<Slice> =
                 layout.slices().iter().map(|slice| lower(slice, product, slices)).collect();
             if 16 < slices.len() {

@@ -65,7 +65,7 @@ impl Pair {
         match step {
             Move::Push { after, rank } => self.push(after, rank),
             Move::Burst { after, rank, count } => (0..count).for_each(|_| self.push(after, rank)),
-            Move::Pop { count } => (0..count).for_each(|_| drop(self.pop())),
+            Move::Pop { count } => (0..count).for_each(|_| _ = self.pop()),
             Move::Echo { rank } => {
                 self.pop();
                 self.push(0, rank);

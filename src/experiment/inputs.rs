@@ -47,11 +47,10 @@ struct Made {
 }
 
 impl Inputs {
-    /// Files relative to the folder of the scenario `file`.
+    /// Files relative to the folder of the scenario at `path`, called `file` in messages.
     #[must_use]
-    pub fn beside(file: &Path) -> Inputs {
-        let folder = file.parent().unwrap_or(Path::new("")).to_owned();
-        Inputs { file: file.display().to_string(), folder }
+    pub fn beside(path: &Path, file: &str) -> Inputs {
+        Inputs { file: file.to_owned(), folder: path.parent().unwrap_or(Path::new("")).to_owned() }
     }
 
     /// The scenario's name in messages.

@@ -1,0 +1,227 @@
+//! Words on the command line, to a verb, to its output. The only module that prints.
+//!
+//! Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 the answer is no, 2 usage
+//! or input, 3 could not write, 70 a bug of ours, 130 interrupted.
+#![expect(clippy::print_stderr, reason = "this is the module that prints")]
+
+mod args;
+mod run;
+mod trace;
+
+use crate::diag::{self, Diagnostic};
+use crate::gpu::Catalogue;
+use crate::{experiment, scenario};
+use args::{Args, Colors, TraceVerb, Verb};
+use clap::{CommandFactory, Parser};
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Why a verb did not do what was asked.
+enum Failure {
+    /// Something that a person wrote is wrong.
+    Input(Vec<Diagnostic>),
+    /// Something could not be written.
+    Output(String),
+}
+
+impl Failure {
+    fn input(code: &'static str, file: &str, message: impl Into<String>, help: &str) -> Failure {
+        Failure::Input(vec![Diagnostic::error(code, file, message).help(help)])
+    }
+}
+
+impl From<Vec<Diagnostic>> for Failure {
+    fn from(diagnostics: Vec<Diagnostic>) -> Failure {
+        Failure::Input(diagnostics)
+    }
+}
+
+/// Everything that is asked of all verbs.
+struct Terminal {
+    colors: Colors,
+    quiet: bool,
+    json: bool,
+}
+
+impl Terminal {
+    /// Prints complaints to stderr, in the order of a reader.
+    fn complain(&self, mut diagnostics: Vec<Diagnostic>) {
+        diag::sort(&mut diagnostics);
+        if self.json {
+            let text = serde_json::to_string_pretty(&diagnostics).expect("diagnostics are plain values");
+            eprintln!("{text}");
+            return;
+        }
+        let styled = self.styled();
+        for diagnostic in &diagnostics {
+            eprintln!("{}\n", diagnostic.render(styled));
+        }
+        let errors = diagnostics.iter().filter(|d| d.severity == diag::Severity::Error).count();
+        if 1 < errors {
+            eprintln!("{errors} errors");
+        }
+    }
+
+    fn styled(&self) -> bool {
+        let asked = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        match self.colors {
+            Colors::Always => true,
+            Colors::Never => false,
+            Colors::Auto if asked("NO_COLOR") => false,
+            Colors::Auto => asked("CLICOLOR_FORCE") || io::stderr().is_terminal(),
+        }
+    }
+
+    /// A sentence for the person at the terminal.
+    fn say(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+}
+
+/// Parses the command line, does it, and says how it went.
+#[must_use]
+pub fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        eprintln!("slicewise: this is a bug in slicewise, not in your input: {panic}");
+        eprintln!(
+            "please report it with the scenario and the command line; nothing half-written was left behind"
+        );
+    }));
+    std::panic::catch_unwind(|| dispatch(Args::parse())).unwrap_or(ExitCode::from(70))
+}
+
+fn dispatch(args: Args) -> ExitCode {
+    let terminal = Terminal { colors: args.color, quiet: args.quiet, json: args.verb.wants_json() };
+    if let Some(threads) = args.threads {
+        // Fails only when a pool exists already, which nobody has made yet.
+        let built = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+        built.expect("the first thread pool of the process");
+    }
+    let done = match &args.verb {
+        Verb::Run(verb) => run::run(verb, &terminal),
+        Verb::Trace(TraceVerb::Inspect(verb)) => trace::inspect(verb, &terminal),
+        Verb::Trace(TraceVerb::Generate(verb)) => trace::generate(verb, &terminal),
+        Verb::Gpus { model } => gpus(model.as_deref()),
+        Verb::Init { folder } => init(folder, &terminal),
+        Verb::Schema => print(&format!("{:#}\n", scenario::schema())),
+        Verb::Completions { shell } => completions(*shell),
+        Verb::Man => man(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Input(diagnostics)) => {
+            terminal.complain(diagnostics);
+            ExitCode::from(2)
+        }
+        Err(Failure::Output(message)) => {
+            eprintln!("error: {message}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+/// Prints a result. A reader that closed the pipe has seen enough.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Output(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The catalogue, a line each; or one product's profiles.
+fn gpus(model: Option<&str>) -> Result<(), Failure> {
+    let catalogue = Catalogue::builtin();
+    let Some(model) = model else {
+        let mut text = format!("{:<30} {:<46} {:>8} {:>4}  {}\n", "id", "name", "memory", "SMs", "MIG");
+        for product in catalogue.iter() {
+            let mig =
+                if product.is_mig() { format!("{} slices", product.compute_slices()) } else { "no".into() };
+            let memory = format!("{} GB", product.memory_gb());
+            text += &format!(
+                "{:<30} {:<46} {memory:>8} {:>4}  {mig}\n",
+                product.id(),
+                product.name(),
+                product.sms()
+            );
+        }
+        return print(&text);
+    };
+    let Some(product) = catalogue.find(model) else {
+        let help = match catalogue.suggest(model) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`slicewise gpus` lists the models".to_owned(),
+        };
+        return Err(Failure::input("unknown-name", model, "no such GPU in the catalogue", &help));
+    };
+    let confidence = format!("{:?}", product.confidence()).to_lowercase();
+    let mut text = format!(
+        "{} ({}), {}, {} SMs, confidence {confidence}, from {}\n",
+        product.name(),
+        product.id(),
+        product.memory(),
+        product.sms(),
+        product.source()
+    );
+    for profile in product.profiles() {
+        let starts: Vec<String> = profile.starts().iter().map(u8::to_string).collect();
+        text += &format!(
+            "  {:<16} {} compute, {} memory slices, {}, starts {}\n",
+            profile.name(),
+            profile.compute_slices(),
+            profile.memory_slices(),
+            profile.memory(),
+            starts.join(" ")
+        );
+    }
+    print(&text)
+}
+
+/// Writes the quickstart with its trace as a start for one's own.
+fn init(folder: &Path, terminal: &Terminal) -> Result<(), Failure> {
+    let files = [("scenario.yaml", init_scenario()), ("trace.csv", experiment::QUICKSTART_TRACE.to_owned())];
+    for (name, _) in &files {
+        let path = folder.join(name);
+        if path.exists() {
+            let help = "name another folder: slicewise does not overwrite what you made";
+            return Err(Failure::input("exists", &path.display().to_string(), "is there already", help));
+        }
+    }
+    std::fs::create_dir_all(folder).map_err(|e| Failure::Output(format!("{}: {e}", folder.display())))?;
+    for (name, text) in &files {
+        let path = folder.join(name);
+        crate::report::atomic(&path, |out| out.write_all(text.as_bytes()))
+            .map_err(|error| Failure::Output(error.to_string()))?;
+        terminal.say(&format!("wrote {}", path.display()));
+    }
+    terminal.say(&format!("next: slicewise run {}", folder.join("scenario.yaml").display()));
+    Ok(())
+}
+
+/// The quickstart with its trace beside it and no schema of this repository.
+fn init_scenario() -> String {
+    let text = experiment::QUICKSTART.replace("builtin:quickstart", "trace.csv");
+    let schema =
+        "# yaml-language-server: $schema=scenario.schema.json (slicewise schema > scenario.schema.json)";
+    match text.split_once('\n') {
+        Some((first, rest)) if first.starts_with("# yaml-language-server") => format!("{schema}\n{rest}"),
+        _ => text,
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "slicewise", &mut text);
+    print(&String::from_utf8_lossy(&text))
+}
+
+fn man() -> Result<(), Failure> {
+    let mut text = Vec::new();
+    clap_mangen::Man::new(Args::command()).render(&mut text).expect("a page in memory");
+    print(&String::from_utf8_lossy(&text))
+}

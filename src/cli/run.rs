@@ -1,0 +1,249 @@
+//! `slicewise run`: a scenario to a table and a folder.
+
+use super::args::Run as Args;
+use super::{Failure, Terminal, print};
+use crate::diag::{self, Diagnostic};
+use crate::experiment::{self, Inputs, Run};
+use crate::gpu::Catalogue;
+use crate::report::{self, Page};
+use crate::scenario::resolved::ScenarioFile;
+use crate::scenario::{self, Known};
+use crate::sched::score;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
+    let (mut file, inputs) = load(args.scenario.as_deref(), &args.set, terminal)?;
+    choose(&mut file, &args.only, args.seed)?;
+    let interrupted = interruptible();
+    let runs = simulate(&mut file, &inputs, terminal)?;
+    let page = page(&file, &runs, args);
+    interrupted.writing();
+    print(&report::table(&page, args.format.into()))?;
+    let Some(out) = (!args.no_report).then(|| folder(args, &file)) else { return Ok(()) };
+    write(&out, &page, &runs)?;
+    terminal.say(&format!("report: {}", out.join("report.html").display()));
+    let again = out.join("scenario.resolved.yaml");
+    terminal.say(&format!("next: open the report, or change and rerun: slicewise run {}", again.display()));
+    Ok(())
+}
+
+/// Reads and checks a scenario; its warnings are shown.
+pub(super) fn load(
+    path: Option<&Path>,
+    set: &[(String, String)],
+    terminal: &Terminal,
+) -> Result<(ScenarioFile, Inputs), Failure> {
+    let (name, text) = match path {
+        None => {
+            terminal.say("no scenario named: running the quickstart that is inside the program (slicewise init DIR writes it out)");
+            ("quickstart.yaml".to_owned(), experiment::QUICKSTART.to_owned())
+        }
+        Some(path) if path == Path::new("-") => ("-".to_owned(), standard_input()?),
+        Some(path) => (path.display().to_string(), read_text(path)?),
+    };
+    let mut variables: BTreeMap<String, String> = std::env::vars().collect();
+    variables.extend(set.iter().cloned());
+    let known = Known { scores: &score::BUILT_IN, names: Catalogue::builtin(), variables: &variables };
+    let (file, warnings) = scenario::load(&text, &name, &known)?;
+    terminal.complain(warnings);
+    let folder = path.filter(|p| *p != Path::new("-")).unwrap_or(Path::new(""));
+    Ok((file, Inputs::beside(folder, &name)))
+}
+
+fn standard_input() -> Result<String, Failure> {
+    if std::io::stdin().is_terminal() {
+        let help = "pipe a scenario into it, or name a file";
+        return Err(Failure::input("unreadable", "-", "standard input is a terminal", help));
+    }
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().lock().read_to_end(&mut bytes);
+    read.map_err(|e| {
+        Failure::input("unreadable", "-", format!("cannot be read: {e}"), "pipe a scenario into it")
+    })?;
+    utf8(bytes, "-")
+}
+
+fn read_text(path: &Path) -> Result<String, Failure> {
+    let name = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|error| {
+        let help = match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                "check the path, or run `slicewise init DIR` for a first scenario"
+            }
+            _ => "check what it is and who may read it",
+        };
+        Failure::input("unreadable", &name, format!("cannot be read: {error}"), help)
+    })?;
+    utf8(bytes, &name)
+}
+
+fn utf8(bytes: Vec<u8>, name: &str) -> Result<String, Failure> {
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
+        let mut diagnostic =
+            Diagnostic::error("not-utf8", name, format!("byte {} is not UTF-8 text", at + 1));
+        diagnostic.line = line;
+        Failure::Input(vec![diagnostic.help("save it as UTF-8; is it a scenario at all?")])
+    })
+}
+
+/// Keeps the variants asked for, and sets the seed asked for.
+pub(super) fn choose(file: &mut ScenarioFile, only: &[String], seed: Option<u64>) -> Result<(), Failure> {
+    let names: Vec<&str> = file.variants.iter().map(|v| v.name.as_str()).collect();
+    let unknown: Vec<Diagnostic> = only
+        .iter()
+        .filter(|name| !names.contains(&name.as_str()))
+        .map(|name| {
+            let help = match diag::nearest(name, names.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("it has {}", names.join(", ")),
+            };
+            Diagnostic::error("unknown-name", &file.name, format!("the scenario has no variant `{name}`"))
+                .help(help)
+        })
+        .collect();
+    if !unknown.is_empty() {
+        return Err(unknown.into());
+    }
+    if !only.is_empty() {
+        file.variants.retain(|variant| only.contains(&variant.name));
+    }
+    if let Some(seed) = seed {
+        file.variants.iter_mut().for_each(|variant| variant.seed = seed);
+    }
+    Ok(())
+}
+
+/// Runs all variants with a progress display.
+fn simulate(file: &mut ScenarioFile, inputs: &Inputs, terminal: &Terminal) -> Result<Vec<Run>, Failure> {
+    let progress = Progress::new(terminal.quiet);
+    let runs = experiment::run(file, inputs, &[], &|variant, pods| progress.tell(variant, pods))?;
+    progress.bar.finish_and_clear();
+    Ok(runs)
+}
+
+/// Pods that have departed, over all variants: a bar on a terminal, a line now and then off one.
+struct Progress {
+    bar: ProgressBar,
+    quiet: bool,
+    total: AtomicU64,
+    by_variant: Mutex<BTreeMap<usize, u64>>,
+    last_line: Mutex<Instant>,
+}
+
+impl Progress {
+    fn new(quiet: bool) -> Progress {
+        let terminal = std::io::stderr().is_terminal();
+        let bar = match quiet || !terminal {
+            true => ProgressBar::hidden(),
+            false => ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(8)),
+        };
+        let style =
+            ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} pods  {per_sec}  {eta} left");
+        bar.set_style(style.expect("a template of known keys"));
+        Progress {
+            bar,
+            quiet: quiet || terminal,
+            total: AtomicU64::new(0),
+            by_variant: Mutex::default(),
+            last_line: Mutex::new(Instant::now()),
+        }
+    }
+
+    fn tell(&self, variant: usize, pods: u64) {
+        if variant == usize::MAX {
+            self.total.store(pods, Ordering::Relaxed);
+            self.bar.set_length(pods);
+            return;
+        }
+        let done: u64 = {
+            let mut by_variant = self.by_variant.lock().expect("nobody panics while holding it");
+            by_variant.insert(variant, pods);
+            by_variant.values().sum()
+        };
+        self.bar.set_position(done);
+        let mut last = self.last_line.lock().expect("nobody panics while holding it");
+        if !self.quiet && Duration::from_secs(10) <= last.elapsed() {
+            *last = Instant::now();
+            eprintln!("{done} of {} pods", self.total.load(Ordering::Relaxed));
+        }
+    }
+}
+
+/// What Ctrl-C does: nothing was written before the report is, and a report is finished once begun.
+struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    fn writing(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+fn interruptible() -> Interrupt {
+    let writing = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&writing);
+    let set = ctrlc::set_handler(move || {
+        if !flag.load(Ordering::SeqCst) {
+            eprintln!("interrupted: nothing was written");
+            std::process::exit(130);
+        }
+    });
+    // Without a handler Ctrl-C ends the process as ever.
+    drop(set);
+    Interrupt(writing)
+}
+
+fn page(file: &ScenarioFile, runs: &[Run], args: &Args) -> Page {
+    let mut hashes: Vec<(String, String)> = Vec::new();
+    for source in file.variants.iter().flat_map(|variant| &variant.workload.traces) {
+        let pair = (source.file.clone(), source.sha256.clone().unwrap_or_default());
+        if !hashes.contains(&pair) {
+            hashes.push(pair);
+        }
+    }
+    let scenario = args.scenario.as_ref().map_or(String::new(), |path| format!(" {}", path.display()));
+    Page {
+        title: file.name.clone(),
+        question: file.description.trim().to_owned(),
+        command: if scenario.is_empty() {
+            "slicewise run".to_owned()
+        } else {
+            "slicewise run scenario.resolved.yaml".to_owned()
+        },
+        seed: file.variants.first().map_or(0, |variant| variant.seed),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        scenario_yaml: scenario::resolved_yaml(file),
+        trace_hashes: hashes,
+        limits: limits(),
+        partial: None,
+        variants: runs.iter().map(|run| run.result.clone()).collect(),
+    }
+}
+
+/// What every reader must know of this version.
+fn limits() -> Vec<String> {
+    vec![
+        "The scheduler is the profile `ideal`: priority, then arrival; a pod is tried again exactly when something changed that could serve it. A real kube-scheduler waits longer.".to_owned(),
+        "MIG layouts stand for the whole run. Failures, re-cuts and out-of-memory are not modelled.".to_owned(),
+    ]
+}
+
+fn folder(args: &Args, file: &ScenarioFile) -> PathBuf {
+    args.out.clone().unwrap_or_else(|| Path::new("reports").join(&file.name))
+}
+
+fn write(out: &Path, page: &Page, runs: &[Run]) -> Result<(), Failure> {
+    let failed = |error: report::WriteError| Failure::Output(error.to_string());
+    std::fs::create_dir_all(out)
+        .map_err(|e| Failure::Output(format!("{}: {e}; name another folder with --out", out.display())))?;
+    report::atomic(&out.join("pods.csv"), |csv| experiment::write_pods(runs, csv)).map_err(failed)?;
+    report::write(out, page).map_err(failed)?;
+    Ok(())
+}
