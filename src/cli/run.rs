@@ -25,6 +25,9 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let page = page(&file, &runs, args);
     interrupted.writing();
     print(&report::table(&page, args.format.into()))?;
+    for run in &runs {
+        never_fit(run, terminal);
+    }
     let Some(out) = (!args.no_report).then(|| folder(args, &file)) else { return Ok(()) };
     write(&out, &page, &runs)?;
     terminal.say(&format!("report: {}", out.join("report.html").display()));
@@ -198,6 +201,20 @@ fn interruptible() -> Interrupt {
     // Without a handler Ctrl-C ends the process as ever.
     drop(set);
     Interrupt(writing)
+}
+
+/// Names the pods that can never be placed: whoever sized the cluster wants to know.
+fn never_fit(run: &Run, terminal: &Terminal) {
+    for refusal in run.result.summary.refusals.iter().filter(|refusal| refusal.for_ever) {
+        let more = refusal.pods - refusal.examples.len() as u64;
+        let more = if 0 < more { format!(" and {more} more") } else { String::new() };
+        let (pods, names) = (refusal.pods, refusal.examples.join(", "));
+        let s = if pods == 1 { "" } else { "s" };
+        terminal.say(&format!(
+            "{}: {pods} pod{s} can never fit ({names}{more}): {}",
+            run.result.name, refusal.message
+        ));
+    }
 }
 
 fn page(file: &ScenarioFile, runs: &[Run], args: &Args) -> Page {

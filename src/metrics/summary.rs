@@ -3,6 +3,7 @@
 use super::{Counts, Fate, Group, Level, Levels, Line, PodLog, Refusal, Sample, Summary, WaitCurve};
 use crate::cluster::{Cluster, GPU_PARTS};
 use crate::id::PodId;
+use crate::stats;
 use crate::units::Time;
 use crate::workload::{Pod, Workload};
 use std::collections::BTreeMap;
@@ -106,15 +107,14 @@ pub fn sample<T>(sorted: &[T], value: impl Fn(&T) -> f64) -> Sample {
     if count == 0 {
         return Sample::default();
     }
-    // Nearest rank: the smallest observation that at least p of the sample does not exceed.
-    let quantile = |percent: usize| value(&sorted[(count * percent).div_ceil(100).max(1) - 1]);
+    let quantile = |level| value(&sorted[stats::sample::rank(count, level) - 1]);
     Sample {
         count: count as u64,
         mean: sorted.iter().map(&value).sum::<f64>() / count as f64,
-        p50: quantile(50),
-        p90: quantile(90),
-        p95: quantile(95),
-        p99: quantile(99),
+        p50: quantile(500),
+        p90: quantile(900),
+        p95: quantile(950),
+        p99: quantile(990),
         max: value(&sorted[count - 1]),
     }
 }
@@ -135,10 +135,12 @@ fn useful(frame: &Frame<'_>, log: &PodLog) -> f64 {
 fn refusals(frame: &Frame<'_>, log: &PodLog) -> Vec<Refusal> {
     /// Names of pods shown with a message.
     const EXAMPLES: usize = 5;
-    let mut by_reason: BTreeMap<(bool, u32), (u64, Vec<String>)> = BTreeMap::new();
+    // By text: shapes that are short of the same things have messages of their own that read alike.
+    let mut by_reason: BTreeMap<(bool, &str), (u64, Vec<String>)> = BTreeMap::new();
     for (id, _, line) in frame.counted(log) {
         if let Some(reason) = line.reason {
-            let entry = by_reason.entry((line.fate == Fate::NeverFits, reason.0)).or_default();
+            let text = log.reasons.text(reason);
+            let entry = by_reason.entry((line.fate == Fate::NeverFits, text)).or_default();
             entry.0 += 1;
             if entry.1.len() < EXAMPLES {
                 entry.1.push(frame.workload.names.get(id).into_owned());
@@ -148,7 +150,7 @@ fn refusals(frame: &Frame<'_>, log: &PodLog) -> Vec<Refusal> {
     let mut refusals: Vec<Refusal> = by_reason
         .into_iter()
         .map(|((for_ever, reason), (pods, examples))| Refusal {
-            message: log.reasons.text(crate::record::ReasonId(reason)).to_owned(),
+            message: reason.to_owned(),
             pods,
             examples,
             for_ever,

@@ -180,14 +180,14 @@ fn unknown_models_are_only_warned_of_where_nothing_hangs_on_them() {
         ("mps", true),
         ("{mig: [1g.5gb]}", true),
     ] {
-        let node = format!("cpu: 8, memory: 64GiB, gpus: {{model: G2, count: 1}}, mode: {mode}");
+        let node = format!("cpu: 8, memory: 64GiB, gpus: {{model: Q2, count: 1}}, mode: {mode}");
         let result = read(&SMALL.replace("cpu: 8, memory: 64GiB", &node));
         let (complaints, stopped) = match result {
             Ok((_, warnings)) => (warnings, false),
             Err(errors) => (errors, true),
         };
         assert_eq!(stopped, stops, "{mode}");
-        let message = "no GPU model `G2` is known (`slicewise gpus` lists the models)";
+        let message = "no GPU model `Q2` is known (`slicewise gpus` lists the models)";
         assert_eq!(lines(&complaints), [format!("s.yaml:3:66 unknown-name {message}")]);
     }
 }
