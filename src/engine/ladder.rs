@@ -48,8 +48,9 @@ const BUCKETS_LOG2_MAX: u32 = 16;
 /// Keys in one chunk of a bucket: with its length and link it fills two cache lines.
 const CHUNK_KEYS: usize = 7;
 
-/// No chunk: the end of a bucket's list.
-const NIL: u32 = u32::MAX;
+/// Bits of a [`Head`] that count keys.
+const LEN_BITS: u32 = 3;
+const _: () = assert!(CHUNK_KEYS == (1 << LEN_BITS) - 1, "a full chunk has all bits of its count set");
 
 /// The queue of the [`Calendar`](super::Calendar): see the module's own words.
 #[derive(Debug)]
@@ -75,7 +76,7 @@ impl Default for Ladder {
             bottom_last: u128::MAX,
             rungs: Vec::new(),
             top: Vec::new(),
-            chunks: Chunks { pool: Vec::new(), free: NIL },
+            chunks: Chunks { pool: Vec::new(), free: Head::NIL },
             spare: Vec::new(),
             len: 0,
         }
@@ -199,8 +200,8 @@ struct Rung {
     shift: u32,
     /// The bucket drained last; all before it are empty and stay so.
     current: usize,
-    /// For each bucket the newest chunk of its list, or [`NIL`].
-    heads: Vec<u32>,
+    /// For each bucket the newest chunk of its list.
+    heads: Vec<Head>,
 }
 
 impl Rung {
@@ -217,7 +218,7 @@ impl Rung {
         self.last = low.saturating_add(reach).min(limit);
         self.current = 0;
         self.heads.clear();
-        self.heads.resize(1 << log2, NIL);
+        self.heads.resize(1 << log2, Head::NIL);
     }
 
     #[inline]
@@ -229,7 +230,7 @@ impl Rung {
     /// Moves the first bucket that holds anything to `batch` and returns the last key that belongs
     /// to it; `None` when the rung is used up.
     fn drain_next(&mut self, chunks: &mut Chunks, batch: &mut Vec<u128>) -> Option<u128> {
-        self.current += self.heads[self.current..].iter().position(|head| *head != NIL)?;
+        self.current += self.heads[self.current..].iter().position(|head| *head != Head::NIL)?;
         chunks.drain(&mut self.heads[self.current], batch);
         let width_less_1 = (1_u128 << self.shift) - 1;
         Some(self.current_first().saturating_add(width_less_1).min(self.last))
@@ -248,53 +249,72 @@ impl Rung {
 #[derive(Debug)]
 struct Chunks {
     pool: Vec<Chunk>,
-    /// The first of the list of free chunks, or [`NIL`].
-    free: u32,
+    /// The list of free chunks; their counts mean nothing.
+    free: Head,
 }
 
+/// Keys of one bucket. All but the newest chunk of a list are full.
 #[derive(Debug)]
 struct Chunk {
-    next: u32,
-    len: u32,
     keys: [u128; CHUNK_KEYS],
+    next: Head,
 }
 
 const _: () = assert!(size_of::<Chunk>() == 128, "a chunk fills two cache lines");
 
+/// Where a list of chunks begins: the index of its newest chunk and how many keys that holds.
+///
+/// The count stands here and not in the chunk, so that a push *writes* to the chunk and reads
+/// nothing there: among a million events the chunk is not cached, and a branch on its content
+/// would hold up the processor until it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Head(u32);
+
+impl Head {
+    /// No chunk; reads as full, so that a push needs one test only.
+    const NIL: Head = Head(u32::MAX);
+
+    #[inline]
+    fn chunk(self) -> usize {
+        (self.0 >> LEN_BITS) as usize
+    }
+
+    #[inline]
+    fn len(self) -> usize {
+        self.0 as usize & CHUNK_KEYS
+    }
+}
+
 impl Chunks {
     #[inline]
-    fn push(&mut self, head: &mut u32, key: u128) {
-        if let Some(chunk) = self.pool.get_mut(*head as usize)
-            && (chunk.len as usize) < CHUNK_KEYS
-        {
-            chunk.keys[chunk.len as usize] = key;
-            chunk.len += 1;
-        } else {
+    fn push(&mut self, head: &mut Head, key: u128) {
+        if head.len() == CHUNK_KEYS {
             *head = self.take(*head, key);
+        } else {
+            self.pool[head.chunk()].keys[head.len()] = key;
+            head.0 += 1;
         }
     }
 
-    /// A chunk with this one key, before `next` in its list.
-    fn take(&mut self, next: u32, key: u128) -> u32 {
-        let mut keys = [0; CHUNK_KEYS];
-        keys[0] = key;
-        let fresh = Chunk { next, len: 1, keys };
-        if let Some(chunk) = self.pool.get_mut(self.free as usize) {
-            let index = std::mem::replace(&mut self.free, chunk.next);
-            *chunk = fresh;
-            index
-        } else {
-            let index = u32::try_from(self.pool.len()).expect("fewer than 2^32 chunks of keys");
-            assert!(index != NIL, "the last index means no chunk");
-            self.pool.push(fresh);
-            index
+    /// A list of a chunk with this one key, and then `next`.
+    fn take(&mut self, next: Head, key: u128) -> Head {
+        if self.free == Head::NIL {
+            assert!(self.pool.len() < Head::NIL.chunk(), "the last index means no chunk");
+            self.free = Head((self.pool.len() as u32) << LEN_BITS);
+            self.pool.push(Chunk { keys: [0; CHUNK_KEYS], next: Head::NIL });
         }
+        let index = self.free.chunk();
+        let chunk = &mut self.pool[index];
+        self.free = std::mem::replace(&mut chunk.next, next);
+        chunk.keys[0] = key;
+        Head((index as u32) << LEN_BITS | 1)
     }
 
     /// Moves a bucket's keys to `batch` and frees its chunks.
-    fn drain(&mut self, head: &mut u32, batch: &mut Vec<u128>) {
-        while let Some(chunk) = self.pool.get_mut(*head as usize) {
-            batch.extend_from_slice(&chunk.keys[..chunk.len as usize]);
+    fn drain(&mut self, head: &mut Head, batch: &mut Vec<u128>) {
+        while *head != Head::NIL {
+            let chunk = &mut self.pool[head.chunk()];
+            batch.extend_from_slice(&chunk.keys[..head.len()]);
             let next = std::mem::replace(&mut chunk.next, self.free);
             self.free = std::mem::replace(head, next);
         }
