@@ -1,7 +1,7 @@
 //! The tables: M/M/c, loss systems, service shapes, priorities.
 
 use super::{Cell, Judged, full, judge};
-use slicewise::metrics::Summary;
+use slicewise::metrics::{Group, Summary};
 use slicewise::stats::queueing::{
     PoolClass, erlang_b, erlang_c, kaufman_roberts, mdc_wait, mg1_wait, mmc_wait, mmc_wait_quantile, mmck,
     priority_waits,
@@ -81,12 +81,21 @@ fn pool(cpus: u32) -> String {
     format!("[{{name: pool, cpu: {cpus}, memory: 1GiB, pods: 1000}}]")
 }
 
-fn wait(run: &Summary, group: usize) -> f64 {
-    run.classes[group].wait_s.mean / UNIT
+/// Index of the group of all jobs; class `i` is group `i + 1`.
+const ALL: usize = 0;
+
+/// A group by number: classes stand in a summary in the order of their first jobs.
+fn group(run: &Summary, index: usize) -> &Group {
+    let name = index.checked_sub(1).map_or_else(|| "all".to_owned(), |class| format!("c{class}"));
+    run.classes.iter().find(|group| group.name == name).expect("every class has jobs")
 }
 
-fn lost(run: &Summary, group: usize) -> f64 {
-    let counts = run.classes[group].counts;
+fn wait(run: &Summary, index: usize) -> f64 {
+    group(run, index).wait_s.mean / UNIT
+}
+
+fn lost(run: &Summary, index: usize) -> f64 {
+    let counts = group(run, index).counts;
     (counts.gave_up + counts.turned_away) as f64 / counts.total as f64
 }
 
@@ -110,8 +119,8 @@ fn mmc() {
                 name: format!("c={c} ρ={rho}"),
                 yaml: yaml(&servers(c), &[gpu_job(a, 0)], Law::Exponential, ""),
                 judged: vec![
-                    judged("P(wait)", erlang_c(c, a), |run, _| run.classes[0].waited, 0),
-                    judged("Wq", mmc_wait(c, a), wait, 0),
+                    judged("P(wait)", erlang_c(c, a), |run, _| run.classes[ALL].waited, ALL),
+                    judged("Wq", mmc_wait(c, a), wait, ALL),
                 ],
                 jobs: 50_000,
             });
@@ -170,7 +179,7 @@ fn loss(c: u32, a: f64, law: Law, name: &str) -> Cell {
     Cell {
         name: format!("({c}, {a}){name}"),
         yaml: yaml(&servers(c), &[gpu_job(a, 0)], law, "patience: 0s"),
-        judged: vec![judged("lost", erlang_b(c, a), lost, 0)],
+        judged: vec![judged("lost", erlang_b(c, a), lost, ALL)],
         jobs: 50_000,
     }
 }
@@ -196,7 +205,7 @@ fn sized(cpus: u32, classes: &[(f64, u32)], law: Law, name: &str) -> Cell {
         .enumerate()
         .map(|(class, blocked)| judged(&format!("class {class} lost"), *blocked, lost, class + 1))
         .collect();
-    all.push(judged("in use", theory.in_use, |run, _| run.cpus.mean, 0));
+    all.push(judged("in use", theory.in_use, |run, _| run.cpus.mean, ALL));
     Cell {
         name: format!("C={cpus}{name}"),
         yaml: yaml(&pool(cpus), &jobs, law, "patience: 0s"),
@@ -228,8 +237,8 @@ fn limited_queues() {
                     &format!("queue_limit: {}", k - c),
                 ),
                 judged: vec![
-                    judged("lost", theory.blocked, lost, 0),
-                    judged("Lq", theory.waiting, |run, _| run.queue.mean, 0),
+                    judged("lost", theory.blocked, lost, ALL),
+                    judged("Lq", theory.waiting, |run, _| run.queue.mean, ALL),
                 ],
                 jobs: 50_000,
             }
@@ -254,7 +263,7 @@ fn service_shapes() {
         .map(|(law, scv)| Cell {
             name: format!("scv {scv}"),
             yaml: yaml(&servers(1), &[gpu_job(0.8, 0)], law, ""),
-            judged: vec![judged("Wq", mg1_wait(0.8, scv), wait, 0)],
+            judged: vec![judged("Wq", mg1_wait(0.8, scv), wait, ALL)],
             jobs: 100_000,
         })
         .collect();
@@ -271,7 +280,7 @@ fn constant_service() {
                 cells.push(Cell {
                     name: format!("c={c} ρ={rho}"),
                     yaml: yaml(&servers(c), &[gpu_job(a, 0)], Law::Constant, ""),
-                    judged: vec![judged("Wq", mdc_wait(c, a), wait, 0)],
+                    judged: vec![judged("Wq", mdc_wait(c, a), wait, ALL)],
                     jobs: 100_000,
                 });
             }
