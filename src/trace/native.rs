@@ -134,7 +134,7 @@ impl Rows {
             Next::Wrong(diagnostic) | Next::Broken(diagnostic) => return Err(vec![diagnostic]),
             Next::End => return Err(vec![super::read::empty(&source.file)]),
         }
-        records.comments = true;
+        records.skip_comments();
         start(source, records, |_, header| Rows::new(header))
     }
 
