@@ -21,6 +21,9 @@ const MAX_RECORD: usize = 1 << 20;
 /// which every JSON reader holds integers exactly. Far below `u64`, so that sums stay inside it.
 const MAX_MICROS: u64 = 1 << 53;
 
+/// Most of anything an amount may be: 10¹² MiB or thousandths of a core.
+pub(super) const MAX_AMOUNT: u64 = 1_000_000_000_000;
+
 /// What is wrong with one field of a record; its place is added by [`Record::diagnostic`].
 #[derive(Debug)]
 pub(super) struct Complaint {
@@ -138,7 +141,11 @@ impl<'a> Record<'a> {
             return Ok(());
         }
         let message = format!("{found} fields where the header has {wanted}");
-        Err(Complaint::new("wrong-field-count", wanted.min(found - 1), message))
+        let help = match wanted < found {
+            true => "a field with a comma in it stands in double quotes",
+            false => "an empty field keeps its comma",
+        };
+        Err(Complaint::new("wrong-field-count", wanted.min(found - 1), message).help(help))
     }
 
     pub(super) fn line(&self) -> usize {
@@ -215,14 +222,13 @@ impl<'a> Record<'a> {
 
     fn wrong_number(&self, column: usize, wrong: Wrong, max: u64) -> Complaint {
         let text = self.text(column).trim();
-        let complaint = self.complaint("bad-number", column, wrong.message(&shown(text)));
-        match wrong {
-            Wrong::TooLarge => complaint.help(format!("the largest is {max}")),
+        let help = match wrong {
             Wrong::NotANumber if looks_like_a_date(text) => {
-                complaint.help("dates are not read: convert them to seconds from any zero")
+                "dates are not read: convert them to seconds from any zero".to_owned()
             }
-            _ => complaint,
-        }
+            _ => wrong.help(max),
+        };
+        self.complaint("bad-number", column, wrong.message(&shown(text))).help(help)
     }
 
     pub(super) fn diagnostic(&self, file: &str, complaint: Complaint) -> Diagnostic {
@@ -490,6 +496,9 @@ mod tests {
         text.extend_from_slice(b"\ny\n");
         let (rows, wrong) = records(&text, false);
         assert_eq!((rows.len(), wrong.len()), (2, 0));
+        text[..MAX_RECORD - 1].fill(b',');
+        let (rows, wrong) = records(&text, false);
+        assert_eq!((rows[0].1.len(), rows.len(), wrong.len()), (MAX_RECORD, 2, 0));
     }
 
     #[test]
