@@ -136,7 +136,7 @@ impl<'s> Intake<'s> {
             }
             Entry::Occupied(taken) => {
                 let message = format!("pod `{}` is already on line {}", shown(name), taken.get());
-                Err(record.complaint("duplicate-pod", column, message))
+                Err(record.complaint("duplicate-pod", column, message).help("a pod has one row"))
             }
         }
     }

@@ -6,7 +6,7 @@
 
 use super::intake::Intake;
 use super::read::{Header, RowReader};
-use super::records::{Complaint, Record};
+use super::records::{Complaint, MAX_AMOUNT, Record};
 use super::spec::{Assume, Columns, Source};
 use crate::diag::Diagnostic;
 use crate::units::{MICROS_PER_SECOND, Mib, MilliCpu, Span};
@@ -14,9 +14,6 @@ use crate::workload::{GpuDemand, PodRow};
 
 /// Reason of the rows without a run time.
 pub const NEVER_RAN: &str = "no run time: never ran";
-
-/// Most of anything an amount may be, in its own unit.
-const MAX_AMOUNT: u64 = 1_000_000_000_000;
 
 /// Where the columns of a log are.
 #[derive(Debug)]
@@ -152,7 +149,9 @@ impl Rows {
                 let column = self.gpus.expect("a log without the column asks for no GPU");
                 let message =
                     format!("`{}` is neither a share of one GPU nor whole GPUs", record.text(column));
-                return Err(record.complaint("bad-gpus", column, message));
+                return Err(record
+                    .complaint("bad-gpus", column, message)
+                    .help("0.5 is half of one GPU, 2 are two of them"));
             }
         };
         let assumed = |per_gpu: u64| Ok((u128::from(per_gpu) * u128::from(milli) / 1_000) as u64);

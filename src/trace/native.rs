@@ -34,8 +34,7 @@
 use super::intake::Intake;
 use super::openb::models;
 use super::read::{Header, RowReader, start};
-use super::records::{Complaint, Next, Record, Records, shown};
-use super::spec::Source;
+use super::records::{Complaint, MAX_AMOUNT, Next, Record, Records, shown};
 use crate::diag::{self, Diagnostic};
 use crate::id::PodId;
 use crate::units::{MICROS_PER_SECOND, Mib, MilliCpu, Span, Time};
@@ -45,9 +44,6 @@ use std::io::{self, Read, Write};
 
 const MAGIC: &str = "#slicewise-trace";
 const VERSION: &str = "1";
-
-/// Most of anything an amount may be: 10¹² MiB or thousandths of a core.
-const MAX_AMOUNT: u64 = 1_000_000_000_000;
 
 /// Reason of the rows of a gang of which a row is wrong, where wrong rows are skipped.
 pub const BROKEN_GANG: &str = "of a gang with a wrong row";
@@ -128,14 +124,14 @@ struct Member {
 
 impl Rows {
     /// Reads the version line and the header.
-    pub(super) fn start<R: Read>(source: &Source, records: &mut Records<R>) -> Result<Rows, Vec<Diagnostic>> {
+    pub(super) fn start<R: Read>(file: &str, records: &mut Records<R>) -> Result<Rows, Vec<Diagnostic>> {
         match records.next() {
-            Next::Record(record) => check_version(&source.file, &record)?,
+            Next::Record(record) => check_version(file, &record)?,
             Next::Wrong(diagnostic) | Next::Broken(diagnostic) => return Err(vec![diagnostic]),
-            Next::End => return Err(vec![super::read::empty(&source.file)]),
+            Next::End => return Err(vec![super::read::empty(file)]),
         }
-        records.comments = true;
-        start(source, records, |_, header| Rows::new(header))
+        records.skip_comments();
+        start(file, records, Rows::new)
     }
 
     fn new(header: &Header<'_>) -> Result<Rows, Vec<Diagnostic>> {
@@ -235,11 +231,15 @@ impl Rows {
             (None, 0) => {
                 let column = self.at(Column::Gang).expect("the default is 1");
                 let message = "a member of a gang (0) without the first of one above it";
-                return Err(record.complaint("no-gang", column, message));
+                return Err(record
+                    .complaint("no-gang", column, message)
+                    .help("a gang of n is a row with n, then n − 1 rows with 0"));
             }
             (Some(gang), 0) if !gang.broken && gang.arrival != row.arrival => {
                 let message = format!("the gang of line {} arrives at another time", gang.line);
-                return Err(record.complaint("gang-arrival", self.arrival, message));
+                return Err(record
+                    .complaint("gang-arrival", self.arrival, message)
+                    .help("the rows of a gang arrive together"));
             }
             (Some(gang), 0) => gang.members.push(Member::new(row)),
             (_, size) => {
@@ -414,7 +414,8 @@ pub fn write_native(workload: &Workload, mut output: impl Write) -> io::Result<(
             !cell.is_empty()
         }) || matches!(column, Column::Arrival | Column::Work)
     });
-    let mut writer = csv::Writer::from_writer(output);
+    // A name that starts with `#` would be a comment without its quotes.
+    let mut writer = csv::WriterBuilder::new().comment(Some(b'#')).from_writer(output);
     writer.write_record(used.iter().map(|(_, name)| name))?;
     for pod in 0..workload.len() {
         for (column, _) in &used {

@@ -23,6 +23,17 @@ impl Wrong {
             Wrong::TooLarge => format!("`{text}` is too large"),
         }
     }
+
+    /// What would be right instead, where the largest is `max`.
+    pub(super) fn help(self, max: u64) -> String {
+        match self {
+            Wrong::Empty => "a number is required here".to_owned(),
+            Wrong::Negative => "the smallest is 0".to_owned(),
+            Wrong::NotFinite | Wrong::NotANumber => "write plain digits, as in 3600 or 12.5".to_owned(),
+            Wrong::Fraction => "write it without decimals".to_owned(),
+            Wrong::TooLarge => format!("the largest is {max}"),
+        }
+    }
 }
 
 /// A whole number; zeros after a point are accepted, since some tools write `3.0`.

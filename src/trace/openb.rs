@@ -5,9 +5,9 @@
 //! work, so it is dropped and counted.
 
 use super::intake::{Complaints, Intake};
-use super::read::{Header, RowReader, empty};
-use super::records::{Complaint, Next, Record, Records, shown};
-use super::spec::{BadRows, Source};
+use super::read::{Header, RowReader, start};
+use super::records::{Complaint, MAX_AMOUNT, Next, Record, Records, shown};
+use super::spec::BadRows;
 use crate::diag::{self, Diagnostic};
 use crate::units::{MICROS_PER_SECOND, Mib, MilliCpu};
 use crate::workload::{Constraint, GpuDemand, PodRow};
@@ -15,9 +15,6 @@ use std::io::Read;
 
 /// Reason of the rows that were never scheduled.
 pub const PENDING: &str = "Pending: never scheduled";
-
-/// Most of anything an amount may be: 10¹² MiB or thousandths of a core.
-const MAX_AMOUNT: u64 = 1_000_000_000_000;
 
 /// QoS class and priority, as the trace's authors rank them.
 const QOS: [(&str, i32); 4] = [("LS", 3), ("Guaranteed", 2), ("Burstable", 1), ("BE", 0)];
@@ -38,7 +35,7 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn new(_source: &Source, header: &Header<'_>) -> Result<Rows, Vec<Diagnostic>> {
+    pub(super) fn new(header: &Header<'_>) -> Result<Rows, Vec<Diagnostic>> {
         let [name, cpu, memory, gpus, gpu_milli] =
             header.require(["name", "cpu_milli", "memory_mib", "num_gpu", "gpu_milli"])?;
         if header.position("creation_time").is_none() && header.position("deletion_time").is_none() {
@@ -161,16 +158,9 @@ pub struct NodeRow {
 /// Everything that is wrong with it, up to 20 rows and the number of the rest.
 pub fn read_nodes(file: &str, reader: impl Read) -> Result<Vec<NodeRow>, Vec<Diagnostic>> {
     let mut records = Records::new(file, reader);
-    let (columns, names) = match records.next() {
-        Next::Record(record) => {
-            let header = Header { file, record };
-            let columns = header.require(["sn", "cpu_milli", "memory_mib", "gpu", "model"])?;
-            (columns, record.texts().map(str::to_owned).collect())
-        }
-        Next::Wrong(diagnostic) | Next::Broken(diagnostic) => return Err(vec![diagnostic]),
-        Next::End => return Err(vec![empty(file)]),
-    };
-    records.set_header(names);
+    let columns = start(file, &mut records, |header| {
+        header.require(["sn", "cpu_milli", "memory_mib", "gpu", "model"])
+    })?;
     let mut complaints = Complaints::new(BadRows::Refuse);
     let mut nodes = Vec::new();
     let mut known = rustc_hash::FxHashMap::default();
@@ -213,7 +203,7 @@ fn node(
     }
     if let Some(line) = known.insert(node.name.clone(), record.line()) {
         let message = format!("node `{}` is already on line {line}", shown(&node.name));
-        return Err(record.complaint("duplicate-node", sn, message));
+        return Err(record.complaint("duplicate-node", sn, message).help("a node has one row"));
     }
     Ok(node)
 }

@@ -80,14 +80,17 @@ pub fn open(source: &Source, path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
 /// # Errors
 /// As [`open`].
 pub fn read(source: &Source, reader: impl Read) -> Result<Loaded, Vec<Diagnostic>> {
-    let records = Records::new(&source.file, reader);
+    let file = &source.file;
+    let records = Records::new(file, reader);
     match &source.format {
-        Format::Native => load(source, records, native::Rows::start),
-        Format::Openb => load(source, records, |s, r| start(s, r, openb::Rows::new)),
-        Format::Elasticflow => load(source, records, |s, r| start(s, r, jobs::Rows::elasticflow)),
-        Format::Jobs(columns) => load(source, records, |s, r| {
-            start(s, r, |source, header| jobs::Rows::mapped(source, columns, header))
-        }),
+        Format::Native => load(source, records, |r| native::Rows::start(file, r)),
+        Format::Openb => load(source, records, |r| start(file, r, openb::Rows::new)),
+        Format::Elasticflow => {
+            load(source, records, |r| start(file, r, |header| jobs::Rows::elasticflow(source, header)))
+        }
+        Format::Jobs(columns) => {
+            load(source, records, |r| start(file, r, |header| jobs::Rows::mapped(source, columns, header)))
+        }
     }
 }
 
@@ -109,9 +112,9 @@ pub(super) trait RowReader {
 fn load<R: Read, F: RowReader>(
     source: &Source,
     mut records: Records<R>,
-    start: impl FnOnce(&Source, &mut Records<R>) -> Result<F, Vec<Diagnostic>>,
+    start: impl FnOnce(&mut Records<R>) -> Result<F, Vec<Diagnostic>>,
 ) -> Result<Loaded, Vec<Diagnostic>> {
-    let mut rows = start(source, &mut records)?;
+    let mut rows = start(&mut records)?;
     let mut intake = Intake::new(source);
     let read = read_rows(&mut records, &mut rows, &mut intake);
     rows.end(&mut intake);
@@ -163,17 +166,17 @@ fn read_rows<R: Read, F: RowReader>(
 
 /// Reads the header; the native format's stands below its version line.
 pub(super) fn start<R: Read, F>(
-    source: &Source,
+    file: &str,
     records: &mut Records<R>,
-    make: impl FnOnce(&Source, &Header<'_>) -> Result<F, Vec<Diagnostic>>,
+    make: impl FnOnce(&Header<'_>) -> Result<F, Vec<Diagnostic>>,
 ) -> Result<F, Vec<Diagnostic>> {
     let (names, made) = match records.next() {
         Next::Record(record) => {
-            let header = Header { file: &source.file, record };
-            (header.names()?, make(source, &header)?)
+            let header = Header { file, record };
+            (header.names()?, make(&header)?)
         }
         Next::Wrong(diagnostic) | Next::Broken(diagnostic) => return Err(vec![diagnostic]),
-        Next::End => return Err(vec![empty(&source.file)]),
+        Next::End => return Err(vec![empty(file)]),
     };
     records.set_header(names);
     Ok(made)
@@ -185,6 +188,7 @@ pub(super) fn empty(file: &str) -> Diagnostic {
 
 fn no_rows(source: &Source) -> Diagnostic {
     Diagnostic::error("no-rows", &source.file, "the file has a header and no row")
+        .help("each line below the header is one pod or one job")
 }
 
 fn check_sha256(source: &Source, found: &str) -> Result<(), Vec<Diagnostic>> {
@@ -214,7 +218,7 @@ impl Header<'_> {
             .filter(twice)
             .map(|column| {
                 let message = format!("column `{}` is named twice", names[column]);
-                self.complain(Complaint::new("duplicate-column", column, message))
+                self.complain(Complaint::new("duplicate-column", column, message).help("rename one of them"))
             })
             .collect();
         if complaints.is_empty() { Ok(names) } else { Err(complaints) }

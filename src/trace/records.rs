@@ -1,23 +1,28 @@
-//! CSV records that know where they stand: line, column and the text around them.
+//! CSV rows that know where they stand: line, column and the text around them.
 //!
-//! The csv crate reads as fast but keeps neither the column nor the text of a field, and gives the
-//! line of a comment to the record after it, so records are framed here. A record is never longer
-//! than [`MAX_RECORD`], whatever the file: a "CSV" of one endless line is refused, not swallowed.
+//! The csv crate splits and unquotes. It keeps neither the text of a row nor, past a comment, its
+//! line, so it reads through [`Lines`], which gives it one line a time and so always holds exactly
+//! the lines of the row in hand.
 
 use super::number::{self, Wrong};
 use crate::diag::Diagnostic;
 use crate::units::Time;
+use csv::{ErrorKind, ReaderBuilder, StringRecord, Terminator};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;
 
-/// Longest record in bytes. The widest honest row is a few hundred.
-pub(super) const MAX_RECORD: usize = 1 << 20;
+/// Longest row in bytes, whatever the file: a "CSV" of one endless line is refused, not swallowed.
+/// The widest honest row is a few hundred.
+const MAX_RECORD: usize = 1 << 20;
 
 /// Latest moment and longest span that a file may say, in microseconds: 285 years, the range in
 /// which every JSON reader holds integers exactly. Far below `u64`, so that sums stay inside it.
 const MAX_MICROS: u64 = 1 << 53;
+
+/// Most of anything an amount may be: 10¹² MiB or thousandths of a core.
+pub(super) const MAX_AMOUNT: u64 = 1_000_000_000_000;
 
 /// What is wrong with one field of a record; its place is added by [`Record::diagnostic`].
 #[derive(Debug)]
@@ -50,32 +55,32 @@ pub(super) enum Next<'a> {
 
 /// Records of one file, one at a time in one buffer.
 pub(super) struct Records<R> {
-    input: BufReader<Hashed<R>>,
+    reader: csv::Reader<Lines<R>>,
+    fields: StringRecord,
     file: String,
-    /// Whether lines that start with `#` are skipped.
-    pub(super) comments: bool,
     /// Column names, once known, for messages.
     header: Vec<String>,
-    /// Line of the record in `text`, from 1, and of the line after it.
-    line: usize,
-    next_line: usize,
-    text: Vec<u8>,
-    split: Split,
 }
 
 impl<R: Read> Records<R> {
     pub(super) fn new(file: &str, input: R) -> Records<R> {
+        // A terminator other than the line feed would end a row within a line.
+        let lone_feed = Terminator::Any(b'\n');
         Records {
-            // 256 KiB: read(2) is then a thousandth of the time of a record's parsing.
-            input: BufReader::with_capacity(1 << 18, Hashed { input, hash: Sha256::new() }),
+            reader: ReaderBuilder::new()
+                .has_headers(false)
+                .flexible(true)
+                .terminator(lone_feed)
+                .from_reader(Lines::new(input)),
+            fields: StringRecord::new(),
             file: file.to_owned(),
-            comments: false,
             header: Vec::new(),
-            line: 0,
-            next_line: 1,
-            text: Vec::new(),
-            split: Split::default(),
         }
+    }
+
+    /// From here on a line that starts a row with `#` is a comment.
+    pub(super) fn skip_comments(&mut self) {
+        self.reader.get_mut().comments = true;
     }
 
     /// Column names for the messages of the records to come.
@@ -85,7 +90,7 @@ impl<R: Read> Records<R> {
 
     /// SHA-256 of all that was read, in hex.
     pub(super) fn sha256(self) -> String {
-        let digest = self.input.into_inner().hash.finalize();
+        let digest = self.reader.into_inner().input.into_inner().hash.finalize();
         digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
             write!(hex, "{byte:02x}").expect("a string takes all text");
             hex
@@ -93,110 +98,33 @@ impl<R: Read> Records<R> {
     }
 
     pub(super) fn next(&mut self) -> Next<'_> {
-        match self.frame() {
-            Ok(true) => {}
-            Ok(false) => return Next::End,
-            Err(broken) => return Next::Broken(*broken),
+        self.reader.get_mut().start_row();
+        let read = self.reader.read_record(&mut self.fields);
+        let lines = self.reader.get_ref();
+        let record = Record { raw: &lines.row, fields: &self.fields, line: lines.line, header: &self.header };
+        match read {
+            Ok(true) if lines.ended => Next::Wrong(record.open_quote(&self.file)),
+            Ok(true) => Next::Record(record),
+            Ok(false) => Next::End,
+            Err(error) => match error.kind() {
+                ErrorKind::Utf8 { .. } => Next::Wrong(record.not_utf8(&self.file)),
+                _ if lines.is_too_long() => Next::Broken(lines.too_long(&self.file)),
+                _ => Next::Broken(Diagnostic::error(
+                    "unreadable",
+                    &self.file,
+                    format!("cannot be read: {error}"),
+                )),
+            },
         }
-        let text = match std::str::from_utf8(&self.text) {
-            Ok(text) => text,
-            Err(error) => return Next::Wrong(self.not_utf8(error.valid_up_to())),
-        };
-        let clean = match self.split.quoted {
-            false => text,
-            true => std::str::from_utf8(&self.split.clean).expect("UTF-8 cut at ASCII bytes is UTF-8"),
-        };
-        let record =
-            Record { text, clean, fields: &self.split.fields, line: self.line, header: &self.header };
-        match self.split.open_quote() {
-            None => Next::Record(record),
-            Some(at) => Next::Wrong(record.diagnostic_at(
-                &self.file,
-                "open-quote",
-                at..at + 1,
-                "this quote is never closed",
-            )),
-        }
-    }
-
-    /// Reads and splits the next record; false at the end of the file.
-    fn frame(&mut self) -> Result<bool, Box<Diagnostic>> {
-        loop {
-            self.text.clear();
-            self.line = self.next_line;
-            if self.append_line()? == 0 {
-                return Ok(false);
-            }
-            if self.line == 1 && self.text.starts_with(b"\xef\xbb\xbf") {
-                self.text.drain(..3);
-            }
-            let comment = self.comments && self.text.first() == Some(&b'#');
-            if !comment && !matches!(self.text.as_slice(), b"" | b"\n" | b"\r\n") {
-                break;
-            }
-        }
-        self.split.start();
-        let mut fed = 0;
-        loop {
-            self.split.feed(&self.text, fed);
-            fed = self.text.len();
-            if self.split.open_quote().is_none() || self.append_line()? == 0 {
-                return Ok(true);
-            }
-        }
-    }
-
-    /// Adds one line, with its end, to `text`: the bytes read, 0 at the end of the file.
-    fn append_line(&mut self) -> Result<usize, Box<Diagnostic>> {
-        let room = (MAX_RECORD + 1 - self.text.len()) as u64;
-        let read = self.input.by_ref().take(room).read_until(b'\n', &mut self.text);
-        let read = read.map_err(|error| {
-            Box::new(Diagnostic::error("unreadable", &self.file, format!("cannot be read: {error}")))
-        })?;
-        if MAX_RECORD < self.text.len() {
-            return Err(Box::new(self.too_long()));
-        }
-        self.next_line += usize::from(0 < read);
-        Ok(read)
-    }
-
-    fn too_long(&self) -> Diagnostic {
-        let (message, help) = match self.line == self.next_line {
-            true => (format!("line {} is longer than 1 MiB: is this a CSV?", self.line), None),
-            false => (
-                format!("the row of line {} is longer than 1 MiB", self.line),
-                Some("a quote that is never closed takes the rest of the file with it"),
-            ),
-        };
-        let mut diagnostic = Diagnostic::error("line-too-long", &self.file, message);
-        diagnostic.line = self.line;
-        diagnostic.help = help.map(str::to_owned);
-        diagnostic
-    }
-
-    fn not_utf8(&self, at: usize) -> Diagnostic {
-        let text = String::from_utf8_lossy(&self.text);
-        // Up to `at` the bytes are UTF-8, so offsets there are the same in both.
-        let place = Record { text: &text, clean: "", fields: &[], line: self.line, header: &[] };
-        place
-            .diagnostic_at(
-                &self.file,
-                "not-utf8",
-                at..at + 3,
-                format!("byte {:#04x} is not UTF-8", self.text[at]),
-            )
-            .help("save the file as UTF-8")
     }
 }
 
 /// One row of a file.
 #[derive(Clone, Copy)]
 pub(super) struct Record<'a> {
-    /// As it stands in the file.
-    text: &'a str,
-    /// Where the fields' values are: `text` itself, or without its quotes.
-    clean: &'a str,
-    fields: &'a [Field],
+    /// Its lines as they stand in the file, the last one always with a line feed.
+    raw: &'a [u8],
+    fields: &'a StringRecord,
     line: usize,
     header: &'a [String],
 }
@@ -213,7 +141,11 @@ impl<'a> Record<'a> {
             return Ok(());
         }
         let message = format!("{found} fields where the header has {wanted}");
-        Err(Complaint::new("wrong-field-count", wanted.min(found - 1), message))
+        let help = match wanted < found {
+            true => "a field with a comma in it stands in double quotes",
+            false => "an empty field keeps its comma",
+        };
+        Err(Complaint::new("wrong-field-count", wanted.min(found - 1), message).help(help))
     }
 
     pub(super) fn line(&self) -> usize {
@@ -221,8 +153,11 @@ impl<'a> Record<'a> {
     }
 
     pub(super) fn text(&self, column: usize) -> &'a str {
-        let field = &self.fields[column];
-        &self.clean[field.value.start as usize..field.value.end as usize]
+        let text = &self.fields[column];
+        match column + 1 == self.fields.len() && self.raw.ends_with(b"\r\n") {
+            true => text.strip_suffix('\r').unwrap_or(text),
+            false => text,
+        }
     }
 
     /// The text of a column that the file may lack: empty then.
@@ -287,37 +222,73 @@ impl<'a> Record<'a> {
 
     fn wrong_number(&self, column: usize, wrong: Wrong, max: u64) -> Complaint {
         let text = self.text(column).trim();
-        let complaint = self.complaint("bad-number", column, wrong.message(&shown(text)));
-        match wrong {
-            Wrong::TooLarge => complaint.help(format!("the largest is {max}")),
+        let help = match wrong {
             Wrong::NotANumber if looks_like_a_date(text) => {
-                complaint.help("dates are not read: convert them to seconds from any zero")
+                "dates are not read: convert them to seconds from any zero".to_owned()
             }
-            _ => complaint,
-        }
+            _ => wrong.help(max),
+        };
+        self.complaint("bad-number", column, wrong.message(&shown(text))).help(help)
     }
 
     pub(super) fn diagnostic(&self, file: &str, complaint: Complaint) -> Diagnostic {
-        let place = self.fields.get(complaint.column).map_or(0..0, |f| f.at as usize..f.end as usize);
-        let diagnostic = self.diagnostic_at(file, complaint.code, place, complaint.message);
-        Diagnostic { help: complaint.help, ..diagnostic }
+        let Complaint { code, column, message, help } = complaint;
+        let diagnostic = Diagnostic::error(code, file, message);
+        let diagnostic = match self.place(column) {
+            Some(place) => self.point(diagnostic, place),
+            None => Diagnostic { line: self.line, ..diagnostic },
+        };
+        Diagnostic { help, ..diagnostic }
+    }
+
+    /// Where a field stands in `raw`, with its quotes. Exact unless a field up to it has letters
+    /// after its closing quote, as in `"a"b"c"`: csv reads those as they are and so loses which of
+    /// the quotes were doubled. That is `None`, or else a wrong guess that happens to end at a comma.
+    fn place(&self, column: usize) -> Option<Range<usize>> {
+        let mut place = 0..0;
+        for field in 0..=column {
+            place.start = place.end + usize::from(0 < field);
+            let text = self.text(field);
+            place.end = place.start + text.len();
+            if self.raw.get(place.start) == Some(&b'"') {
+                place.end += 2 + doubled(text);
+            }
+        }
+        matches!(self.raw.get(place.end), Some(b',' | b'\r' | b'\n')).then_some(place)
     }
 
     /// Points at `bytes` of the record, which may stand some lines below its first.
-    fn diagnostic_at(
-        &self,
-        file: &str,
-        code: &'static str,
-        bytes: Range<usize>,
-        message: impl Into<String>,
-    ) -> Diagnostic {
-        let before = &self.text[..bytes.start];
-        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        let text = self.text[line_start..].lines().next().unwrap_or("");
-        let line = self.line + before.matches('\n').count();
+    fn point(&self, diagnostic: Diagnostic, bytes: Range<usize>) -> Diagnostic {
+        let before = &self.raw[..bytes.start];
+        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |i| i + 1);
+        let line = self.line + before.iter().filter(|byte| **byte == b'\n').count();
+        // Before `bytes` all is UTF-8, so offsets there are the same in this text.
+        let text = String::from_utf8_lossy(&self.raw[line_start..]);
         let in_line = bytes.start - line_start..bytes.end - line_start;
-        Diagnostic::error(code, file, message).at_line(line, text, in_line)
+        diagnostic.at_line(line, text.lines().next().unwrap_or(""), in_line)
     }
+
+    /// The last field's quote is open at the end of the file.
+    fn open_quote(&self, file: &str) -> Diagnostic {
+        let text = &self.fields[self.fields.len() - 1];
+        let at = self.raw.len() - text.len() - doubled(text) - 1;
+        let diagnostic = Diagnostic::error("open-quote", file, "this quote is never closed");
+        self.point(diagnostic, at..at + 1)
+            .help("close it; a quote that is part of a field is written twice, `\"\"`, between quotes")
+    }
+
+    fn not_utf8(&self, file: &str) -> Diagnostic {
+        let error = std::str::from_utf8(self.raw).expect_err("text stays text without its quotes and commas");
+        let at = error.valid_up_to();
+        let message = format!("byte {:#04x} is not UTF-8", self.raw[at]);
+        // Three bytes are the character that stands for a wrong one.
+        self.point(Diagnostic::error("not-utf8", file, message), at..at + 3).help("save the file as UTF-8")
+    }
+}
+
+/// How many quotes are written twice where `text` stands between quotes.
+fn doubled(text: &str) -> usize {
+    text.bytes().filter(|byte| *byte == b'"').count()
 }
 
 /// A field's text for a message: a broken file may hold a megabyte of it.
@@ -333,110 +304,103 @@ fn looks_like_a_date(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_digit()) && text.contains(['-', ':', '/'])
 }
 
-/// One field: its value within the clean text, its place within the record.
-#[derive(Debug)]
-struct Field {
-    value: Range<u32>,
-    at: u32,
-    end: u32,
+/// The lines of a file as the CSV reader is to see them: no mark at the start of the file, no empty
+/// lines and no comments between rows, a line feed at the end. A line is read when the reader has
+/// used up the one before it, so `row` is the row in hand, and there is never more of it in memory.
+struct Lines<R> {
+    input: BufReader<Hashed<R>>,
+    comments: bool,
+    row: Vec<u8>,
+    /// How many bytes of `row` the reader has.
+    given: usize,
+    /// Line of the row in `row`, from 1, and of the line after it.
+    line: usize,
+    next_line: usize,
+    /// The reader asked for a line and there was none: whatever row it had begun is not complete.
+    ended: bool,
 }
 
-/// Splits a record into fields as RFC 4180 has it; a quote inside a plain field is a letter.
-#[derive(Debug, Default)]
-struct Split {
-    fields: Vec<Field>,
-    /// The values end to end; filled only where the record has a quote.
-    clean: Vec<u8>,
-    quoted: bool,
-    state: State,
-    /// Start of the field in hand, in the record and in `clean`.
-    at: usize,
-    value_at: usize,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    Start,
-    Plain,
-    Quoted,
-    /// A quote inside a quoted field: its end, or half of a doubled one.
-    Closing,
-}
-
-impl Split {
-    fn start(&mut self) {
-        self.fields.clear();
-        self.clean.clear();
-        self.quoted = false;
-        self.state = State::Start;
-        self.at = 0;
-        self.value_at = 0;
-    }
-
-    /// Where the quote stands that is still open.
-    fn open_quote(&self) -> Option<usize> {
-        (self.state == State::Quoted).then_some(self.at)
-    }
-
-    /// Takes the bytes of `text` from `from` on: whole lines, of which only the last may end it.
-    fn feed(&mut self, text: &[u8], from: usize) {
-        let line_end = text.len() - line_end_len(text);
-        if from == 0 && !text.contains(&b'"') {
-            self.feed_plain(&text[..line_end]);
-            return;
+impl<R: Read> Lines<R> {
+    fn new(input: R) -> Lines<R> {
+        Lines {
+            // 256 KiB: read(2) is then a thousandth of the time of a record's parsing.
+            input: BufReader::with_capacity(1 << 18, Hashed { input, hash: Sha256::new() }),
+            comments: false,
+            row: Vec::new(),
+            given: 0,
+            line: 0,
+            next_line: 1,
+            ended: false,
         }
-        self.quoted = true;
-        for (i, byte) in text.iter().enumerate().skip(from) {
-            if i == line_end && self.state != State::Quoted {
-                break;
+    }
+
+    fn start_row(&mut self) {
+        assert!(self.given == self.row.len(), "a row ends with a line");
+        self.row.clear();
+        self.given = 0;
+    }
+
+    /// Adds a line to `row`, if there is one.
+    fn add_line(&mut self) -> io::Result<()> {
+        let starts_row = self.row.is_empty();
+        loop {
+            if starts_row {
+                self.row.clear();
+                self.line = self.next_line;
             }
-            self.state = match (self.state, byte) {
-                (State::Start, b'"') => State::Quoted,
-                (State::Quoted, b'"') => State::Closing,
-                (State::Quoted, _) => self.keep(*byte, State::Quoted),
-                (State::Closing, b'"') => self.keep(b'"', State::Quoted),
-                (_, b',') => self.end_field(i),
-                _ => self.keep(*byte, State::Plain),
-            };
-        }
-        if self.state != State::Quoted {
-            self.end_field(line_end);
-        }
-    }
-
-    fn keep(&mut self, byte: u8, state: State) -> State {
-        self.clean.push(byte);
-        state
-    }
-
-    fn end_field(&mut self, end: usize) -> State {
-        let value = self.value_at as u32..self.clean.len() as u32;
-        self.fields.push(Field { value, at: self.at as u32, end: end as u32 });
-        self.at = end + 1;
-        self.value_at = self.clean.len();
-        State::Start
-    }
-
-    /// A line without quotes, which is nearly every line: its values are where they stand.
-    fn feed_plain(&mut self, line: &[u8]) {
-        let mut at = 0_u32;
-        for (i, byte) in line.iter().enumerate() {
-            if *byte == b',' {
-                self.fields.push(Field { value: at..i as u32, at, end: i as u32 });
-                at = i as u32 + 1;
+            let room = (MAX_RECORD + 1).saturating_sub(self.row.len()) as u64;
+            self.ended = self.input.by_ref().take(room).read_until(b'\n', &mut self.row)? == 0;
+            if self.is_too_long() {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+            if self.ended {
+                return Ok(());
+            }
+            if !self.row.ends_with(b"\n") {
+                self.row.push(b'\n');
+            }
+            if self.next_line == 1 && self.row.starts_with(b"\xef\xbb\xbf") {
+                self.row.drain(..3);
+            }
+            self.next_line += 1;
+            if !starts_row || !self.is_no_row() {
+                return Ok(());
             }
         }
-        let end = line.len() as u32;
-        self.fields.push(Field { value: at..end, at, end });
+    }
+
+    /// Whether `row`, a first line, is none of a row.
+    fn is_no_row(&self) -> bool {
+        matches!(self.row.as_slice(), b"\n" | b"\r\n") || (self.comments && self.row[0] == b'#')
+    }
+
+    fn is_too_long(&self) -> bool {
+        MAX_RECORD < self.row.len()
+    }
+
+    fn too_long(&self, file: &str) -> Diagnostic {
+        let (message, help) = match self.line == self.next_line {
+            true => (
+                format!("line {} is longer than 1 MiB: is this a CSV?", self.line),
+                "the lines of a CSV end in LF or CR LF",
+            ),
+            false => (
+                format!("the row of line {} is longer than 1 MiB", self.line),
+                "a quote that is never closed takes the rest of the file with it",
+            ),
+        };
+        Diagnostic { line: self.line, ..Diagnostic::error("line-too-long", file, message).help(help) }
     }
 }
 
-fn line_end_len(text: &[u8]) -> usize {
-    match text {
-        [.., b'\r', b'\n'] => 2,
-        [.., b'\n'] => 1,
-        _ => 0,
+impl<R: Read> Read for Lines<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.given == self.row.len() {
+            self.add_line()?;
+        }
+        let read = (&self.row[self.given..]).read(buffer)?;
+        self.given += read;
+        Ok(read)
     }
 }
 
@@ -462,7 +426,7 @@ mod tests {
     /// Line and values of each record, and the complaints.
     fn records(text: &[u8], comments: bool) -> (Vec<(usize, Vec<String>)>, Vec<Diagnostic>) {
         let mut records = Records::new("t.csv", text);
-        records.comments = comments;
+        records.reader.get_mut().comments = comments;
         let (mut rows, mut wrong) = (Vec::new(), Vec::new());
         loop {
             match records.next() {
@@ -517,7 +481,7 @@ mod tests {
         assert!(matches!(endless.next(), Next::Record(_)));
         let Next::Broken(diagnostic) = endless.next() else { panic!("refused") };
         assert_eq!(diagnostic.message, "line 2 is longer than 1 MiB: is this a CSV?");
-        assert!(endless.text.capacity() <= 2 * MAX_RECORD + 2);
+        assert!(endless.reader.get_ref().row.capacity() <= 2 * MAX_RECORD + 2);
 
         let rows = "1,2\n".repeat(MAX_RECORD / 2);
         let mut quoted = Records::new("t.csv", io::Cursor::new("\"").chain(rows.as_bytes()));
@@ -532,17 +496,75 @@ mod tests {
         text.extend_from_slice(b"\ny\n");
         let (rows, wrong) = records(&text, false);
         assert_eq!((rows.len(), wrong.len()), (2, 0));
+        text[..MAX_RECORD - 1].fill(b',');
+        let (rows, wrong) = records(&text, false);
+        assert_eq!((rows[0].1.len(), rows.len(), wrong.len()), (MAX_RECORD, 2, 0));
+    }
+
+    #[test]
+    fn a_return_belongs_to_the_end_of_a_line_only_before_its_feed() {
+        let (rows, wrong) = records(b"a,\"b\"\r\n\"x\r\ny\rz\",c\rd\ne,f\r", false);
+        assert!(wrong.is_empty());
+        let rows: Vec<_> = rows.into_iter().map(|r| r.1).collect();
+        assert_eq!(rows, [["a", "b"], ["x\r\ny\rz", "c\rd"], ["e", "f"]]);
+    }
+
+    #[test]
+    fn a_field_that_cannot_be_placed_is_known_by_its_line() {
+        for (row, wanted) in [("1,\"a\"b\"c\",x\n", 0), ("1,\"a\"b,x\n", 8), ("1,a\"b\"c,x\n", 9)] {
+            let mut records = Records::new("t.csv", row.as_bytes());
+            let Next::Record(record) = records.next() else { panic!("a record") };
+            let diagnostic = record.diagnostic("t.csv", Complaint::new("x", 2, "wrong"));
+            assert_eq!((diagnostic.line, diagnostic.column), (1, wanted), "{row}");
+        }
+    }
+
+    #[test]
+    fn unreadable_input_is_told_from_its_end() {
+        struct Failing;
+        impl Read for Failing {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("the disk is gone"))
+            }
+        }
+        let mut records = Records::new("t.csv", io::Cursor::new("a\n1").chain(Failing));
+        assert!(matches!(records.next(), Next::Record(_)));
+        let Next::Broken(diagnostic) = records.next() else { panic!("broken") };
+        assert_eq!(
+            (diagnostic.code, diagnostic.message.as_str()),
+            ("unreadable", "cannot be read: the disk is gone")
+        );
     }
 
     proptest! {
+        /// A line at a time or the whole file at once: the csv crate reads the same.
         #[test]
-        fn fields_are_those_of_the_csv_crate(text in "[ab,\"\n]{0,40}") {
-            let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
-            let theirs: Vec<Vec<String>> = reader.records().map(|r| r.expect("text").iter().map(str::to_owned).collect()).collect();
-            let (ours, wrong) = records(text.as_bytes(), false);
-            let ours: Vec<Vec<String>> = ours.into_iter().map(|r| r.1).collect();
+        fn rows_are_those_of_the_file_read_whole(text in "[ab,\"\n]{0,40}") {
+            let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+            let whole: Vec<Vec<String>> = reader.records().map(|r| r.expect("text").iter().map(str::to_owned).collect()).collect();
+            let (rows, wrong) = records(text.as_bytes(), false);
+            let rows: Vec<Vec<String>> = rows.into_iter().map(|r| r.1).collect();
             // The crate closes an open quote at the end of the file; we complain.
-            prop_assert_eq!(&ours[..], &theirs[..theirs.len() - wrong.len()]);
+            prop_assert_eq!(&rows[..], &whole[..whole.len() - wrong.len()]);
+        }
+
+        #[test]
+        fn fields_stand_where_they_are_said_to(rows in prop::collection::vec(prop::collection::vec("[aö,\"\r\n]{0,4}", 1..5), 0..5), crlf: bool) {
+            let terminator = if crlf { Terminator::CRLF } else { Terminator::Any(b'\n') };
+            let mut writer = csv::WriterBuilder::new().flexible(true).terminator(terminator).from_writer(Vec::new());
+            rows.iter().for_each(|row| writer.write_record(row).expect("a vector takes all bytes"));
+            let text = writer.into_inner().expect("a vector takes all bytes");
+            let mut records = Records::new("t.csv", text.as_slice());
+            for row in &rows {
+                let Next::Record(record) = records.next() else { panic!("a record") };
+                prop_assert_eq!(&record.texts().collect::<Vec<_>>(), row);
+                for (column, text) in row.iter().enumerate() {
+                    let place = &record.raw[record.place(column).expect("plain CSV")];
+                    let quoted = format!("\"{}\"", text.replace('"', "\"\""));
+                    prop_assert!(place == text.as_bytes() || place == quoted.as_bytes());
+                }
+            }
+            prop_assert!(matches!(records.next(), Next::End));
         }
     }
 }

@@ -402,6 +402,15 @@ fn columns_that_nobody_uses_are_not_written() {
 }
 
 #[test]
+fn a_name_like_a_comment_is_written_in_quotes() {
+    let workload = native("arrival_s,work_s,pod\n1,0,#a\n").expect("right").workload;
+    let text = written(&workload);
+    assert_eq!(String::from_utf8_lossy(&text), "#slicewise-trace 1\npod,arrival_s,work_s\n\"#a\",1,0\n");
+    let again = read(&source(Format::Native), text.as_slice()).expect("our own file").workload;
+    assert_eq!(flat(&again), flat(&workload));
+}
+
+#[test]
 fn changes_do_what_they_say() {
     let workload = native("arrival_s,work_s,class,gang\n0,5,a,\n10,8,b,2\n10,8,a,0\n20,100,a,\n30,1,c,\n")
         .expect("right")
