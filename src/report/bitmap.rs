@@ -1,0 +1,189 @@
+//! A picture as PNG, drawn by plotters at four times the size; every 2 × 2 pixels then become one.
+//!
+//! Its backend puts everything at whole pixels; drawn large and shrunk, nothing shows it, and the file is
+//! sharp enough for print (two pixels for each of the picture's). Two things are given to plotters in
+//! parts: lines by the stroke, since it fills a bent line as one polygon, which has holes where bends are
+//! closer than the line is wide; and texts by the pixel, since it sets letters without the room to their
+//! left that the typeface asks for.
+
+use super::font;
+use super::picture::{Ink, Mark, Picture, Point, text_start};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+/// Pixels drawn per pixel of the picture, each way.
+const DRAWN: usize = 4;
+/// Drawn pixels per pixel of the file, each way.
+const SHRINK: usize = 2;
+
+type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+type Drawn<'a> = Result<(), DrawingAreaErrorKind<<BitMapBackend<'a> as DrawingBackend>::ErrorType>>;
+
+impl Picture {
+    /// A PNG of twice the picture's size, on white paper.
+    #[must_use]
+    pub fn png(&self) -> Vec<u8> {
+        let (width, height, pixels) = self.pixels();
+        encode(width, height, &pixels).expect("memory takes all")
+    }
+
+    /// Width, height and pixels of the file.
+    fn pixels(&self) -> (usize, usize, Vec<u8>) {
+        let side = |length: f64| (libm::ceil(length) as usize).max(1) * DRAWN;
+        let (width, height) = (side(self.width), side(self.height));
+        let mut pixels = vec![255; width * height * 3];
+        let area = BitMapBackend::with_buffer(&mut pixels, (width as u32, height as u32)).into_drawing_area();
+        for mark in &self.marks {
+            draw(&area, mark).expect("memory takes all");
+        }
+        drop(area);
+        (width / SHRINK, height / SHRINK, shrunk(&pixels, width))
+    }
+}
+
+fn encode(width: usize, height: usize, pixels: &[u8]) -> Result<Vec<u8>, png::EncodingError> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    // Flat surfaces repeat exactly, which filters made for photographs would hide.
+    encoder.set_filter(png::FilterType::NoFilter);
+    encoder.set_compression(png::Compression::Default);
+    // 144 dots per inch: the picture at its own size on paper.
+    encoder.set_pixel_dims(Some(png::PixelDimensions { xppu: 5669, yppu: 5669, unit: png::Unit::Meter }));
+    encoder.write_header()?.write_image_data(pixels)?;
+    Ok(bytes)
+}
+
+fn draw<'a>(area: &Area<'a>, mark: &Mark) -> Drawn<'a> {
+    let large = |p: Point| (p.0 * DRAWN as f64, p.1 * DRAWN as f64);
+    match mark {
+        Mark::Line { points, ink, width, dash } => {
+            let points: Vec<Point> = points.iter().map(|&p| large(p)).collect();
+            let width = width * DRAWN as f64;
+            // Strokes in a row reach over each other, so that corners are whole; dashes keep their gaps.
+            let reach = if dash.is_empty() { width / 2.0 } else { 0.0 };
+            pieces(&points, dash).into_iter().try_for_each(|piece| stroke(area, piece, width, reach, *ink))
+        }
+        Mark::Shape { points, ink } => {
+            let mut points: Vec<Point> = points.iter().map(|&p| large(p)).collect();
+            let corners: Vec<(i32, i32)> = points.iter().map(|&p| place(p)).collect();
+            area.draw(&Polygon::new(corners, ink.color()))?;
+            points.extend(points.first().copied());
+            let border = |piece| stroke(area, piece, DRAWN as f64, 0.0, Ink::Paper);
+            points.windows(2).map(|pair| [pair[0], pair[1]]).try_for_each(border)
+        }
+        Mark::Rect { at, size, ink, .. } => {
+            let corners = [large(*at), large((at.0 + size.0, at.1 + size.1))];
+            area.draw(&Rectangle::new(corners.map(place), ink.color().filled()))
+        }
+        Mark::Text { at, text, size, ink, anchor } => {
+            let start = large(text_start(*at, text, *size, *anchor));
+            let mut drawn = Ok(());
+            font::draw(text, size * DRAWN as f64, start, |place, coverage| {
+                if drawn.is_ok() {
+                    drawn = area.draw_pixel(place, &ink.color().mix(coverage));
+                }
+            });
+            drawn
+        }
+    }
+}
+
+fn place((x, y): Point) -> (i32, i32) {
+    (libm::round(x) as i32, libm::round(y) as i32)
+}
+
+/// A straight stroke that reaches so far beyond its ends.
+fn stroke<'a>(area: &Area<'a>, [from, to]: [Point; 2], width: f64, reach: f64, ink: Ink) -> Drawn<'a> {
+    if from.0 != to.0 && from.1 != to.1 {
+        let style = ink.color().stroke_width(width as u32);
+        return area.draw(&PathElement::new([place(from), place(to)], style));
+    }
+    let (aside, along) = (width / 2.0, reach);
+    let (dx, dy) = if from.1 == to.1 { (along, aside) } else { (aside, along) };
+    let corners =
+        [(from.0.min(to.0) - dx, from.1.min(to.1) - dy), (from.0.max(to.0) + dx, from.1.max(to.1) + dy)];
+    area.draw(&Rectangle::new(corners.map(place), ink.color().filled()))
+}
+
+/// The straight pieces of a line that its dashes leave.
+fn pieces(points: &[Point], dash: &[f64]) -> Vec<[Point; 2]> {
+    let edges = points.windows(2).map(|pair| [pair[0], pair[1]]);
+    if dash.is_empty() {
+        return edges.collect();
+    }
+    let mut out = Vec::new();
+    let mut turn = 0;
+    let mut left = dash[0] * DRAWN as f64;
+    for [from, to] in edges {
+        let (dx, dy) = (to.0 - from.0, to.1 - from.1);
+        let length = libm::sqrt(dx * dx + dy * dy);
+        let at = |d: f64| (from.0 + dx * d / length, from.1 + dy * d / length);
+        let mut done = 0.0;
+        while done < length {
+            let next = (done + left).min(length);
+            if turn % 2 == 0 {
+                out.push([at(done), at(next)]);
+            }
+            left -= next - done;
+            done = next;
+            if left <= 0.0 {
+                turn += 1;
+                left = dash[turn % dash.len()] * DRAWN as f64;
+            }
+        }
+    }
+    out
+}
+
+/// Every square of [`SHRINK`] × [`SHRINK`] pixels as one, of their mean color.
+fn shrunk(pixels: &[u8], width: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(pixels.len() / (SHRINK * SHRINK));
+    for rows in pixels.chunks_exact(width * 3 * SHRINK) {
+        let (upper, lower) = rows.split_at(width * 3);
+        for (above, below) in upper.chunks_exact(3 * SHRINK).zip(lower.chunks_exact(3 * SHRINK)) {
+            for i in 0..3 {
+                let sum = [above[i], above[i + 3], below[i], below[i + 3]].map(u16::from);
+                out.push((sum.iter().sum::<u16>() / 4) as u8);
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::picture::Anchor;
+    use super::*;
+
+    #[test]
+    fn marks_are_drawn_where_they_stand() {
+        let mut picture = Picture::new("t", 20.0);
+        picture.height = 10.0;
+        picture.rect((5.0, 2.0), (10.0, 5.0), Ink::Series(0));
+        let (width, height, pixels) = picture.pixels();
+        assert_eq!((width, height), (40, 20));
+        let pixel = |x: usize, y: usize| &pixels[(y * width + x) * 3..][..3];
+        assert_eq!(pixel(9, 5), [255; 3]);
+        assert_eq!(pixel(10, 4), [0, 0x72, 0xb2]);
+        assert_eq!(pixel(29, 13), [0, 0x72, 0xb2]);
+        assert_eq!(pixel(30, 14), [255; 3]);
+    }
+
+    #[test]
+    fn marks_outside_are_cut_and_the_file_is_a_png() {
+        let mut picture = Picture::new("t", 10.0);
+        picture.height = 10.0;
+        picture.line(vec![(-50.0, -5.0), (50.0, 20.0)], Ink::Text, 2.0, &[3.0, 2.0]);
+        picture.rect((-5.0, 8.0), (50.0, 50.0), Ink::Grid);
+        picture.text((-20.0, 30.0), "outside", 40.0, Ink::Text, Anchor::Start);
+        assert!(picture.png().starts_with(b"\x89PNG"));
+    }
+
+    #[test]
+    fn dashes_leave_gaps() {
+        let parts = pieces(&[(0.0, 0.0), (40.0, 0.0)], &[5.0, 5.0]);
+        assert_eq!(parts, [[(0.0, 0.0), (20.0, 0.0)]]);
+    }
+}
