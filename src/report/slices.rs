@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 const SMALL: f64 = 9.0;
 /// Room for the names of GPUs.
 const NAMES: f64 = 150.0;
-/// Bars of a picture, so that its file stays below some 150 kB.
-const BARS: usize = 1_000;
+/// Bytes that bars may take of a picture's SVG, which then stays below some 150 kB.
+const BYTES: usize = 125_000;
 /// Room between rows.
 const GAP: f64 = 10.0;
 
@@ -182,12 +182,17 @@ fn bars<'a>(held: &'a [Held], x: &Scale, column: f64) -> Vec<Bar<'a>> {
     all
 }
 
-/// The least width, in pixels, below which bars are drawn together so that [`BARS`] suffice.
+/// The width, in pixels, below which bars are drawn together so that all fit in [`BYTES`].
 fn column(chart: &SliceChart, x: &Scale) -> f64 {
     const WIDEST: f64 = 64.0;
+    // About what an element takes, alone and with the words that a pointer over it shows.
+    let size = |bar: &Bar| if bar.column.is_some() { 65 } else { 150 };
+    let all = |column: f64| -> usize {
+        chart.gpus.iter().flat_map(|gpu| bars(&gpu.held, x, column)).map(|bar| size(&bar)).sum()
+    };
     let mut column = 1.0;
-    while column < WIDEST && BARS < chart.gpus.iter().map(|gpu| bars(&gpu.held, x, column).len()).sum() {
-        column *= 2.0;
+    while column < WIDEST && BYTES < all(column) {
+        column *= 1.5;
     }
     column
 }
