@@ -99,16 +99,16 @@ fn draw<'a>(area: &Area<'a>, mark: &Mark) -> Drawn<'a> {
         Mark::Line { points, ink, width, dash } => {
             let points: Vec<Point> = points.iter().map(|&p| large(p)).collect();
             let width = width * DRAWN as f64;
-            // Strokes in a row reach over each other, so that corners are whole; dashes keep their gaps.
-            let reach = if dash.is_empty() { width / 2.0 } else { 0.0 };
-            pieces(&points, dash).into_iter().try_for_each(|piece| stroke(area, piece, width, reach, *ink))
+            pieces(&points, dash, width / 2.0)
+                .into_iter()
+                .try_for_each(|piece| stroke(area, piece, width, *ink))
         }
         Mark::Shape { points, ink } => {
             let mut points: Vec<Point> = points.iter().map(|&p| large(p)).collect();
             let corners: Vec<(i32, i32)> = points.iter().map(|&p| place(p)).collect();
             area.draw(&Polygon::new(corners, ink.color()))?;
             points.extend(points.first().copied());
-            let border = |piece| stroke(area, piece, DRAWN as f64, 0.0, Ink::Paper);
+            let border = |piece| stroke(area, piece, DRAWN as f64, Ink::Paper);
             points.windows(2).map(|pair| [pair[0], pair[1]]).try_for_each(border)
         }
         Mark::Rect { at, size, ink, .. } => {
@@ -132,29 +132,27 @@ fn place((x, y): Point) -> (i32, i32) {
     (libm::round(x) as i32, libm::round(y) as i32)
 }
 
-/// A straight stroke that reaches so far beyond its ends.
-fn stroke<'a>(area: &Area<'a>, [from, to]: [Point; 2], width: f64, reach: f64, ink: Ink) -> Drawn<'a> {
+/// A straight stroke with square ends.
+fn stroke<'a>(area: &Area<'a>, [from, to]: [Point; 2], width: f64, ink: Ink) -> Drawn<'a> {
     if from.0 != to.0 && from.1 != to.1 {
         let style = ink.color().stroke_width(width as u32);
         return area.draw(&PathElement::new([place(from), place(to)], style));
     }
-    let (aside, along) = (width / 2.0, reach);
-    let (dx, dy) = if from.1 == to.1 { (along, aside) } else { (aside, along) };
+    let (dx, dy) = if from.1 == to.1 { (0.0, width / 2.0) } else { (width / 2.0, 0.0) };
     let corners =
         [(from.0.min(to.0) - dx, from.1.min(to.1) - dy), (from.0.max(to.0) + dx, from.1.max(to.1) + dy)];
     area.draw(&Rectangle::new(corners.map(place), ink.color().filled()))
 }
 
-/// The straight pieces of a line that its dashes leave.
-fn pieces(points: &[Point], dash: &[f64]) -> Vec<[Point; 2]> {
-    let edges = points.windows(2).map(|pair| [pair[0], pair[1]]);
-    if dash.is_empty() {
-        return edges.collect();
-    }
+/// The straight pieces of a line that its dashes leave; where it bends they reach so far over, which
+/// makes corners whole.
+fn pieces(points: &[Point], dash: &[f64], reach: f64) -> Vec<[Point; 2]> {
+    let dash_at =
+        |turn: usize| dash.get(turn % dash.len().max(1)).map_or(f64::INFINITY, |d| d * DRAWN as f64);
     let mut out = Vec::new();
     let mut turn = 0;
-    let mut left = dash[0] * DRAWN as f64;
-    for [from, to] in edges {
+    let mut left = dash_at(turn);
+    for [from, to] in points.windows(2).map(|pair| [pair[0], pair[1]]) {
         let (dx, dy) = (to.0 - from.0, to.1 - from.1);
         let length = libm::sqrt(dx * dx + dy * dy);
         let at = |d: f64| (from.0 + dx * d / length, from.1 + dy * d / length);
@@ -162,13 +160,15 @@ fn pieces(points: &[Point], dash: &[f64]) -> Vec<[Point; 2]> {
         while done < length {
             let next = (done + left).min(length);
             if turn % 2 == 0 {
-                out.push([at(done), at(next)]);
+                let start = if done == 0.0 { -reach } else { done };
+                let end = if next == length { length + reach } else { next };
+                out.push([at(start), at(end)]);
             }
             left -= next - done;
             done = next;
             if left <= 0.0 {
                 turn += 1;
-                left = dash[turn % dash.len()] * DRAWN as f64;
+                left = dash_at(turn);
             }
         }
     }
@@ -231,8 +231,10 @@ mod tests {
     }
 
     #[test]
-    fn dashes_leave_gaps() {
-        let parts = pieces(&[(0.0, 0.0), (40.0, 0.0)], &[5.0, 5.0]);
-        assert_eq!(parts, [[(0.0, 0.0), (20.0, 0.0)]]);
+    fn dashes_leave_gaps_and_corners_are_whole() {
+        let bent = [(0.0, 0.0), (30.0, 0.0), (30.0, 20.0)];
+        assert_eq!(pieces(&bent, &[], 4.0), [[(-4.0, 0.0), (34.0, 0.0)], [(30.0, -4.0), (30.0, 24.0)]]);
+        let dashes = [[(-4.0, 0.0), (8.0, 0.0)], [(16.0, 0.0), (24.0, 0.0)], [(30.0, 2.0), (30.0, 10.0)]];
+        assert_eq!(pieces(&bent, &[2.0, 2.0], 4.0)[..3], dashes);
     }
 }
