@@ -9,11 +9,13 @@
 //! | `figures` | what variants are compared by, what is best, the answer in sentences |
 //! | `table` | the comparison as text, JSON, YAML, CSV or Markdown |
 //! | `chart`, `slices`, `histogram` | pictures, as [`Picture`]s |
-//! | `picture`, `raster` | a picture as SVG and as PNG |
+//! | `picture` | what a picture is made of |
+//! | `svg`, `bitmap` | a picture as SVG and as PNG, drawn by plotters |
 //! | `html` | the page |
 //! | `folder` | files, each written whole or not at all |
 
 mod axis;
+mod bitmap;
 mod chart;
 mod figures;
 mod folder;
@@ -22,9 +24,9 @@ mod histogram;
 mod html;
 mod human;
 mod picture;
-mod raster;
 mod slices;
 mod summary;
+mod svg;
 mod table;
 
 #[cfg(test)]
@@ -73,6 +75,7 @@ const MORE_DEFINITIONS: &[(&str, &str)] = &[
         "p50, p90, p95, p99, max",
         "The value that so many percent of the pods did not exceed (nearest rank), and the largest.",
     ),
+    ("waited", "Share of the bound pods that waited at all."),
     ("GPUs touched", "Time average of the number of GPUs with at least one pod."),
     ("CPUs requested", "Time average of the CPUs that running pods requested."),
     ("finished", "Pods that ran to their end."),
@@ -129,6 +132,7 @@ mod tests {
             ("no-wait", with(vec![no_wait])),
             ("twelve", with((1..=12).map(long).collect())),
             ("three-long", with((1..=3).map(long).collect())),
+            ("busy", with(vec![sample::busy()])),
             ("none", with(Vec::new())),
         ]
     }

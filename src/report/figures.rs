@@ -104,6 +104,15 @@ fn plain(value: Option<f64>) -> String {
     value.map_or_else(|| NONE.to_owned(), level)
 }
 
+fn share(value: Option<f64>) -> String {
+    value.map_or_else(|| NONE.to_owned(), percent)
+}
+
+/// Share of the bound pods that waited, where any was bound.
+fn waited(variant: &VariantResult) -> Option<f64> {
+    variant.summary.classes.first().filter(|all| all.wait_s.count != 0).map(|all| all.waited)
+}
+
 fn money(value: Option<f64>) -> String {
     value.map_or_else(|| NONE.to_owned(), |x| format!("{x:.2}"))
 }
@@ -161,6 +170,7 @@ pub(super) const COLUMNS: &[Column] = &[
     sample!("wait", "p95", "p95 wait", Always(0), span, wait_s.p95),
     sample!("wait", "p99", "p99", Wide, span, wait_s.p99),
     sample!("wait", "max", "wait", Wide, span, wait_s.max),
+    column!("waited", "", "waited", Wide, LessIfServed, share, |v| waited(v)),
     sample!("slow-", "down", "slowdown", Always(4), ratio, slowdown.mean),
     sample!("slowdown", "p95", "slowdown", Wide, ratio, slowdown.p95),
     pods!("pods", "", "pods", Wide, Neither, |c| c.total),
@@ -257,7 +267,7 @@ pub(super) fn answer(variants: &[VariantResult]) -> Vec<String> {
 }
 
 fn alone(variant: &VariantResult) -> Vec<String> {
-    let Group { counts, wait_s, .. } = all(variant);
+    let Group { counts, wait_s, waited, .. } = all(variant);
     if counts.total == 0 {
         return vec!["No pod arrived.".to_owned()];
     }
@@ -266,8 +276,13 @@ fn alone(variant: &VariantResult) -> Vec<String> {
     } else if wait_s.max == 0.0 {
         "No pod waited.".to_owned()
     } else {
+        let none = if waited < 1.0 {
+            format!(", {} of them not at all", percent(1.0 - waited))
+        } else {
+            String::new()
+        };
         format!(
-            "Pods waited {} on average; 95% of them at most {}, the longest {}.",
+            "Pods waited {} on average{none}; 95% waited at most {}, the longest {}.",
             seconds(wait_s.mean),
             seconds(wait_s.p95),
             seconds(wait_s.max)

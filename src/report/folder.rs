@@ -2,6 +2,7 @@
 //! folder without one was never finished.
 
 use super::{Page, Picture, allocation, html, human::number, queue, slices, summary, waits};
+use rayon::prelude::*;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -100,9 +101,9 @@ pub fn write(folder: &Path, page: &Page) -> Result<Vec<PathBuf>, WriteError> {
     let json = serde_json::to_string_pretty(&summary(page)).expect("a tree of plain values prints") + "\n";
     put(folder.join("summary.json"), json.as_bytes())?;
     put(folder.join("timeline.csv"), &timeline(page))?;
-    for (name, picture) in pictures(page) {
-        put(charts.join(format!("{name}.svg")), picture.svg().as_bytes())?;
-        put(charts.join(format!("{name}.png")), &picture.png())?;
+    for (name, svg, png) in drawn(pictures(page)) {
+        put(charts.join(format!("{name}.svg")), svg.as_bytes())?;
+        put(charts.join(format!("{name}.png")), &png)?;
     }
     put(folder.join("report.html"), html(page).as_bytes())?;
     Ok(written)
@@ -118,6 +119,11 @@ fn pictures(page: &Page) -> Vec<(String, Picture)> {
         all.extend(slices(variant).map(|p| (format!("slices-{}-{}", at + 1, file_name(&variant.name)), p)));
     }
     all
+}
+
+/// Pictures as SVG and PNG, in their order whichever is done first.
+fn drawn(pictures: Vec<(String, Picture)>) -> Vec<(String, String, Vec<u8>)> {
+    pictures.into_par_iter().map(|(name, picture)| (name, picture.svg(), picture.png())).collect()
 }
 
 /// A variant's name as part of a file's name on any system.

@@ -54,14 +54,15 @@ pub(super) fn fit(text: &str, size: f64, room: f64) -> String {
 }
 
 /// Draws a text whose baseline starts at (`x`, `y`): `dot` gets each pixel and how much it is covered.
-pub(super) fn draw(text: &str, size: f64, (x, y): (f64, f64), mut dot: impl FnMut(i64, i64, f32)) {
+pub(super) fn draw(text: &str, size: f64, (x, y): (f64, f64), mut dot: impl FnMut((i32, i32), f64)) {
     let size = size as f32;
     lay_out(text, size, |glyph, at| {
         let at = Point { x: x as f32 + at, y: y as f32 };
         if let Some(outline) = FONT.outline_glyph(glyph.with_scale_and_position(scale(size), at)) {
             let bounds = outline.px_bounds();
             outline.draw(|dx, dy, coverage| {
-                dot(bounds.min.x as i64 + i64::from(dx), bounds.min.y as i64 + i64::from(dy), coverage);
+                let place = (bounds.min.x as i32 + dx as i32, bounds.min.y as i32 + dy as i32);
+                dot(place, f64::from(coverage));
             });
         }
     });

@@ -2,7 +2,7 @@
 //!
 //! It opens with what was run, gives the answer, then the evidence. Everything that comes from a
 //! scenario or a trace passes through maud, which escapes it; charts escape their own text
-//! ([`super::picture`]) and are the only thing put in as it is.
+//! ([`super::svg`]) and are the only thing put in as it is.
 
 use super::figures::{answer, best, columns};
 use super::human::{count, level, list, percent, seconds};
@@ -200,6 +200,7 @@ fn groups(what: &str, groups: &[Group]) -> Markup {
                 @for (name, _) in &met { th.n scope="col" { (term(name, name)) } }
                 th.n scope="col" { (term("wait mean", "wait")) }
                 @for name in ["p50", "p95", "p99", "max"] { th.n scope="col" { (term(name, name)) } }
+                th.n scope="col" { (term("waited", "waited")) }
                 th.n scope="col" { (term("slowdown", "slowdown")) }
                 th.n scope="col" { (term("p95", "p95")) }
             } }
@@ -211,6 +212,7 @@ fn groups(what: &str, groups: &[Group]) -> Markup {
                 @for secs in [g.wait_s.mean, g.wait_s.p50, g.wait_s.p95, g.wait_s.p99, g.wait_s.max] {
                     td.n { (span(g, secs)) }
                 }
+                td.n { @if g.wait_s.count == 0 { "-" } @else { (percent(g.waited)) } }
                 td.n { (ratio(g, g.slowdown.mean)) }
                 td.n { (ratio(g, g.slowdown.p95)) }
             } } }

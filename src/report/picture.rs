@@ -1,10 +1,10 @@
-//! A picture as a list of marks, and that list as SVG.
+//! A picture as a list of marks.
 //!
-//! Charts are drawn once, into marks; the SVG here and the PNG of [`super::raster`] replay them. So both
-//! show the same, and a test can ask the marks whether two labels overlap.
+//! Charts are laid out once, into marks; [`super::svg`] and [`super::bitmap`] have plotters draw them. So
+//! both show the same, and a test can ask the marks whether two labels overlap.
 
 use super::font;
-use std::fmt::Write;
+use plotters::style::RGBColor;
 
 /// A point: pixels right of and below the upper left corner.
 pub(super) type Point = (f64, f64);
@@ -30,32 +30,38 @@ pub(super) enum Ink {
 
 /// Colors of lines: Okabe and Ito's, which colour-blind people tell apart, ordered so that neighbours
 /// differ in luminance; all show on white and on black.
-const SERIES: [&str; SERIES_COLORS] =
-    ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#aa4499", "#7f7f7f"];
+const SERIES: [RGBColor; SERIES_COLORS] =
+    [rgb(0x0072b2), rgb(0xe69f00), rgb(0x009e73), rgb(0xd55e00), rgb(0x56b4e9), rgb(0xaa4499), rgb(0x7f7f7f)];
 
 /// Colors of surfaces and of text on them: the first four differ in luminance by half and more, for
 /// those who print in grey. Yellow is among them, which no line on white could have.
-const SURFACES: [(&str, &str); SERIES_COLORS] = [
-    ("#0072b2", "#ffffff"),
-    ("#e69f00", "#000000"),
-    ("#ddd04a", "#000000"),
-    ("#009e73", "#000000"),
-    ("#56b4e9", "#000000"),
-    ("#aa4499", "#ffffff"),
-    ("#7f7f7f", "#000000"),
+const SURFACES: [(RGBColor, RGBColor); SERIES_COLORS] = [
+    (rgb(0x0072b2), rgb(0xffffff)),
+    (rgb(0xe69f00), rgb(0x000000)),
+    (rgb(0xddd04a), rgb(0x000000)),
+    (rgb(0x009e73), rgb(0x000000)),
+    (rgb(0x56b4e9), rgb(0x000000)),
+    (rgb(0xaa4499), rgb(0xffffff)),
+    (rgb(0x7f7f7f), rgb(0x000000)),
 ];
+
+/// A color as style sheets write it: `0xrrggbb`.
+const fn rgb(code: u32) -> RGBColor {
+    let [_, red, green, blue] = code.to_be_bytes();
+    RGBColor(red, green, blue)
+}
 
 /// How many colors there are before they repeat.
 pub(super) const SERIES_COLORS: usize = 7;
 
 impl Ink {
     /// Its color on white paper.
-    pub(super) fn color(self) -> &'static str {
+    pub(super) fn color(self) -> RGBColor {
         match self {
-            Ink::Text => "#1b1b1f",
-            Ink::Muted => "#5f6368",
-            Ink::Grid => "#dcdee3",
-            Ink::Paper => "#ffffff",
+            Ink::Text => rgb(0x1b1b1f),
+            Ink::Muted => rgb(0x5f6368),
+            Ink::Grid => rgb(0xdcdee3),
+            Ink::Paper => rgb(0xffffff),
             Ink::Series(i) => SERIES[i % SERIES_COLORS],
             Ink::Surface(i) => SURFACES[i % SERIES_COLORS].0,
             Ink::OnSurface(i) => SURFACES[i % SERIES_COLORS].1,
@@ -63,7 +69,7 @@ impl Ink {
     }
 
     /// The custom property that holds it in a page's style sheet.
-    fn property(self) -> Option<&'static str> {
+    pub(super) fn property(self) -> Option<&'static str> {
         match self {
             Ink::Text => Some("var(--text)"),
             Ink::Muted => Some("var(--muted)"),
@@ -161,140 +167,6 @@ impl Picture {
     pub(super) fn text(&mut self, at: Point, text: impl Into<String>, size: f64, ink: Ink, anchor: Anchor) {
         self.marks.push(Mark::Text { at, text: text.into(), size, ink, anchor });
     }
-
-    /// A file of its own, on white paper.
-    #[must_use]
-    pub fn svg(&self) -> String {
-        let mut out = self.open(&format!(
-            " xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\"",
-            self.width, self.height
-        ));
-        out.push_str("<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n");
-        self.body(&mut out, Ink::color);
-        out
-    }
-
-    /// For a page whose style sheet sets `--text`, `--muted`, `--grid` and `--paper`.
-    #[must_use]
-    pub fn inline_svg(&self) -> String {
-        let mut out = self.open("");
-        self.body(&mut out, |ink| ink.property().unwrap_or_else(|| ink.color()));
-        out
-    }
-
-    fn open(&self, attributes: &str) -> String {
-        format!(
-            "<svg{attributes} viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\" font-family=\"DejaVu Sans, Verdana, system-ui, sans-serif\">\n",
-            self.width,
-            self.height,
-            escape(&self.alt)
-        )
-    }
-
-    fn body(&self, out: &mut String, color: impl Fn(Ink) -> &'static str) {
-        for mark in &self.marks {
-            write_mark(out, mark, &color).expect("a string takes all");
-        }
-        out.push_str("</svg>\n");
-    }
-}
-
-fn write_mark(out: &mut String, mark: &Mark, color: &impl Fn(Ink) -> &'static str) -> std::fmt::Result {
-    match mark {
-        Mark::Line { points, ink, width, dash } => {
-            write!(
-                out,
-                "<path fill=\"none\" stroke=\"{}\" stroke-width=\"{width}\" stroke-linejoin=\"round\"",
-                color(*ink)
-            )?;
-            if !dash.is_empty() {
-                let dashes: Vec<String> = dash.iter().map(f64::to_string).collect();
-                write!(out, " stroke-dasharray=\"{}\"", dashes.join(" "))?;
-            }
-            writeln!(out, " d=\"{}\"/>", path(points))
-        }
-        Mark::Shape { points, ink } => writeln!(
-            out,
-            "<path fill=\"{}\" stroke=\"{}\" d=\"{}Z\"/>",
-            color(*ink),
-            color(Ink::Paper),
-            path(points)
-        ),
-        Mark::Rect { at, size, ink, tip } => {
-            let (x, y, w, h) = (at.0, at.1, size.0, size.1);
-            write!(
-                out,
-                "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"{}\"",
-                tenth(x),
-                tenth(y),
-                tenth(w),
-                tenth(h),
-                color(*ink)
-            )?;
-            if tip.is_empty() {
-                writeln!(out, "/>")
-            } else {
-                writeln!(out, "><title>{}</title></rect>", escape(tip))
-            }
-        }
-        Mark::Text { at, text, size, ink, anchor } => {
-            let anchor = match anchor {
-                Anchor::Start => "",
-                Anchor::Middle => " text-anchor=\"middle\"",
-                Anchor::End => " text-anchor=\"end\"",
-            };
-            writeln!(
-                out,
-                "<text x=\"{}\" y=\"{}\" font-size=\"{size}\" fill=\"{}\"{anchor}>{}</text>",
-                tenth(at.0),
-                tenth(at.1),
-                color(*ink),
-                escape(text)
-            )
-        }
-    }
-}
-
-/// The commands of a path; level and upright pieces, of which steps are made, in their short form.
-fn path(points: &[Point]) -> String {
-    let mut out = String::new();
-    let mut last: Option<(f64, f64)> = None;
-    for &(x, y) in points {
-        let (x, y) = (tenth(x), tenth(y));
-        match last {
-            None => out.push_str(&format!("M{x} {y}")),
-            Some(before) if before == (x, y) => {}
-            Some(before) if before.1 == y => out.push_str(&format!("H{x}")),
-            Some(before) if before.0 == x => out.push_str(&format!("V{y}")),
-            Some(_) => out.push_str(&format!("L{x} {y}")),
-        }
-        last = Some((x, y));
-    }
-    out
-}
-
-/// Rounded to a tenth of a pixel, finer than an eye sees.
-fn tenth(x: f64) -> f64 {
-    libm::round(x * 10.0) / 10.0 + 0.0
-}
-
-/// Text that no XML or HTML parser takes for anything else.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            // XML allows none of these.
-            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            c if c.is_control() => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 /// The box that a text takes: left, top, right, bottom.
@@ -316,29 +188,5 @@ pub(super) fn text_start(at: Point, text: &str, size: f64, anchor: Anchor) -> Po
         Anchor::Start => at,
         Anchor::Middle => (at.0 - font::width(text, size) / 2.0, at.1),
         Anchor::End => (at.0 - font::width(text, size), at.1),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_cannot_break_out() {
-        let mut picture = Picture::new("t", 100.0);
-        picture.alt = "\"><script>".to_owned();
-        picture.text((0.0, 0.0), "</script><b>\u{1}", 10.0, Ink::Text, Anchor::Start);
-        let svg = picture.svg();
-        assert!(!svg.contains("<script") && !svg.contains("</script") && !svg.contains("<b>"), "{svg}");
-        assert!(!svg.contains('\u{1}'));
-    }
-
-    #[test]
-    fn a_page_colors_its_charts() {
-        let mut picture = Picture::new("t", 100.0);
-        picture.line(vec![(0.0, 0.0), (5.0, 0.0), (5.0, 3.04)], Ink::Grid, 1.0, &[]);
-        assert!(picture.inline_svg().contains("stroke=\"var(--grid)\""));
-        assert!(picture.svg().contains("stroke=\"#dcdee3\""));
-        assert!(picture.svg().contains("d=\"M0 0H5V3\""), "{}", picture.svg());
     }
 }

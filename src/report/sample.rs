@@ -125,6 +125,29 @@ fn held(lanes: &[(String, f64)], gpu: usize, share: f64) -> Vec<Held> {
     held
 }
 
+/// A variant with as many short bars as a chart of slices can have.
+pub(super) fn busy() -> VariantResult {
+    let mut busy = variant("busy", 0.95, 60.0, 0);
+    for row in &mut busy.slices.gpus {
+        row.lanes = (0..7).map(|i| (format!("1g.10gb@{i}"), 1.0 / 7.0)).collect();
+        row.held = (0..1_666)
+            .map(|n| {
+                let (lane, at) = (f64::from(n % 7), f64::from(n / 7) * 1_452.0);
+                let length = 1_400.0 * wave(n as usize * 37, 0.3);
+                Held {
+                    low: lane / 7.0,
+                    high: (lane + 1.0) / 7.0,
+                    from_s: at,
+                    to_s: at + length,
+                    class: (n * n) as usize % 11 % 4,
+                    pod: format!("openb-pod-{n:04}"),
+                }
+            })
+            .collect();
+    }
+    busy
+}
+
 /// Four variants of one cluster.
 pub(super) fn page() -> Page {
     Page {

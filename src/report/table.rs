@@ -197,6 +197,7 @@ const FIELDS: &[Field] = &[
     ("wait_p95_s", |v| figures::all(v).wait_s.p95),
     ("wait_p99_s", |v| figures::all(v).wait_s.p99),
     ("wait_max_s", |v| figures::all(v).wait_s.max),
+    ("waited", |v| figures::all(v).waited),
     ("slowdown_mean", |v| figures::all(v).slowdown.mean),
     ("slowdown_p50", |v| figures::all(v).slowdown.p50),
     ("slowdown_p95", |v| figures::all(v).slowdown.p95),
