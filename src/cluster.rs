@@ -18,6 +18,10 @@ use std::collections::BTreeMap;
 /// Most GPUs that one node can have: a grant is a bit mask.
 pub const GPUS_PER_NODE_MAX: usize = 64;
 
+/// Most CPU (thousandths) and memory (MiB) of a node. One less than 32 bits hold, so that a request
+/// cut to 32 bits still exceeds every node.
+pub const AMOUNT_MAX: u64 = u32::MAX as u64 - 1;
+
 /// Parts of one GPU in which allocation is counted: a multiple of 1..=16 and of 1,000, so that
 /// replicas, compute slices and thousandths are all exact. MPS memory shares are rounded to it.
 pub const GPU_PARTS: u64 = 18_018_000;
@@ -183,14 +187,26 @@ impl Placement {
     }
 }
 
+/// Consecutive nodes of one class, for scans.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Index of the class.
+    pub class: usize,
+    /// The nodes, as positions in [`Cluster::cpus_free`] and its like.
+    pub nodes: std::ops::Range<usize>,
+}
+
 /// The nodes and what is allocated on them.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     classes: Vec<NodeClass>,
     names: Vec<String>,
     class_of: Vec<u16>,
-    cpu_free: Vec<u64>,
-    memory_free: Vec<u64>,
+    /// Consecutive nodes of one class.
+    runs: Vec<Run>,
+    /// 32 bits, so that a scan compares several nodes at once: 4 million cores, 4 PiB.
+    cpu_free: Vec<u32>,
+    memory_free: Vec<u32>,
     pods_free: Vec<u32>,
     /// First GPU of each node, with one entry more than nodes.
     gpu_start: Vec<u32>,
@@ -206,11 +222,13 @@ impl Cluster {
     /// An empty cluster of `nodes`, each a name and an index into `classes`.
     ///
     /// # Panics
-    /// If a class is out of range or has more than [`GPUS_PER_NODE_MAX`] GPUs or 16 slices.
+    /// If a class is out of range, has more than [`GPUS_PER_NODE_MAX`] GPUs or 16 slices, or CPU or
+    /// memory beyond [`AMOUNT_MAX`].
     #[must_use]
     pub fn new(classes: Vec<NodeClass>, nodes: Vec<(String, u16)>) -> Cluster {
         for class in &classes {
             assert!(usize::from(class.gpus) <= GPUS_PER_NODE_MAX, "a grant is a mask of 64 GPUs");
+            assert!(class.cpu.0 <= AMOUNT_MAX && class.memory.0 <= AMOUNT_MAX, "free amounts are 32 bits");
             if let Share::Slices { slices, .. } = &class.share {
                 assert!(slices.len() <= 16, "free slices are a mask of 16");
             }
@@ -218,6 +236,7 @@ impl Cluster {
         let mut cluster = Cluster {
             names: Vec::with_capacity(nodes.len()),
             class_of: Vec::with_capacity(nodes.len()),
+            runs: Vec::new(),
             cpu_free: Vec::with_capacity(nodes.len()),
             memory_free: Vec::with_capacity(nodes.len()),
             pods_free: Vec::with_capacity(nodes.len()),
@@ -230,10 +249,15 @@ impl Cluster {
         };
         for (name, class) in nodes {
             let spec = &cluster.classes[usize::from(class)];
+            let (index, position) = (usize::from(class), cluster.names.len());
+            match cluster.runs.last_mut() {
+                Some(run) if run.class == index => run.nodes.end += 1,
+                _ => cluster.runs.push(Run { class: index, nodes: position..position + 1 }),
+            }
             cluster.names.push(name);
             cluster.class_of.push(class);
-            cluster.cpu_free.push(spec.cpu.0);
-            cluster.memory_free.push(spec.memory.0);
+            cluster.cpu_free.push(spec.cpu.0 as u32);
+            cluster.memory_free.push(spec.memory.0 as u32);
             cluster.pods_free.push(spec.pods);
             let free = spec.full();
             cluster.gpu_free.extend(std::iter::repeat_n(free, usize::from(spec.gpus)));
@@ -288,13 +312,13 @@ impl Cluster {
     /// Free CPU of a node.
     #[must_use]
     pub fn cpu_free(&self, node: NodeId) -> MilliCpu {
-        MilliCpu(self.cpu_free[node.index()])
+        MilliCpu(u64::from(self.cpu_free[node.index()]))
     }
 
     /// Free memory of a node.
     #[must_use]
     pub fn memory_free(&self, node: NodeId) -> Mib {
-        Mib(self.memory_free[node.index()])
+        Mib(u64::from(self.memory_free[node.index()]))
     }
 
     /// Pods that a node can still take.
@@ -319,6 +343,30 @@ impl Cluster {
     #[must_use]
     pub fn gpu_id(&self, node: NodeId, gpu: u8) -> GpuId {
         GpuId(self.gpu_start[node.index()] + u32::from(gpu))
+    }
+
+    /// Consecutive nodes of one class, in node order.
+    #[must_use]
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// Free CPU of all nodes, thousandths, in node order.
+    #[must_use]
+    pub fn cpus_free(&self) -> &[u32] {
+        &self.cpu_free
+    }
+
+    /// Free memory of all nodes, MiB, in node order.
+    #[must_use]
+    pub fn memories_free(&self) -> &[u32] {
+        &self.memory_free
+    }
+
+    /// Pods that each node can still take, in node order.
+    #[must_use]
+    pub fn pod_slots_free(&self) -> &[u32] {
+        &self.pods_free
     }
 
     /// All nodes.
@@ -403,9 +451,9 @@ impl Cluster {
     pub fn bind(&mut self, request: &Request, placement: &Placement) {
         let node = placement.node.index();
         let need = self.class(placement.node).need(request.gpu);
-        self.cpu_free[node] = self.cpu_free[node].checked_sub(request.cpu.0).expect("bound CPU is free");
-        self.memory_free[node] =
-            self.memory_free[node].checked_sub(request.memory.0).expect("bound memory is free");
+        let (cpu, memory) = (cut(request.cpu.0), cut(request.memory.0));
+        self.cpu_free[node] = self.cpu_free[node].checked_sub(cpu).expect("bound CPU is free");
+        self.memory_free[node] = self.memory_free[node].checked_sub(memory).expect("bound memory is free");
         self.pods_free[node] = self.pods_free[node].checked_sub(1).expect("a bound pod has a pod slot");
         assert!(grant_matches(need, &placement.grant), "a grant gives what was asked for");
         let first = self.gpu_start[node] as usize;
@@ -437,11 +485,11 @@ impl Cluster {
         let class = self.class(placement.node);
         let (need, full) = (class.need(request.gpu), class.full());
         let (cpu, memory, pods) = (class.cpu.0, class.memory.0, class.pods);
-        self.cpu_free[node] += request.cpu.0;
-        self.memory_free[node] += request.memory.0;
+        self.cpu_free[node] += cut(request.cpu.0);
+        self.memory_free[node] += cut(request.memory.0);
         self.pods_free[node] += 1;
-        assert!(self.cpu_free[node] <= cpu, "released CPU was held");
-        assert!(self.memory_free[node] <= memory, "released memory was held");
+        assert!(u64::from(self.cpu_free[node]) <= cpu, "released CPU was held");
+        assert!(u64::from(self.memory_free[node]) <= memory, "released memory was held");
         assert!(self.pods_free[node] <= pods, "a released pod had a slot");
         let first = self.gpu_start[node] as usize;
         for_each_part(need, &placement.grant, |gpu, take| {
@@ -575,6 +623,12 @@ impl crate::workload::Toleration {
         let key = self.key.is_empty() || self.key == taint.key;
         effect && key && self.value.as_ref().is_none_or(|v| *v == taint.value)
     }
+}
+
+/// A requested amount in 32 bits; what does not fit stays more than any node has.
+#[must_use]
+pub fn cut(amount: u64) -> u32 {
+    u32::try_from(amount).unwrap_or(u32::MAX)
 }
 
 /// What one part of a grant takes from one GPU.

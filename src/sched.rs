@@ -134,13 +134,7 @@ impl<'a> Scheduler<'a> {
         let alone = |m: &PodId| self.shapes[self.pods.shape(*m).index()].fits_empty();
         let member = self.pods.members(pod).find(|m| !alone(m)).unwrap_or(pod);
         let shape = self.pods.shape(member);
-        let mut counts: Vec<(u8, u32)> = Vec::new();
-        for node in self.empty.nodes() {
-            let refusal = self.shapes[shape.index()].refusal(&self.empty, node);
-            if !refusal.is_none() {
-                row::count(&mut counts, refusal.0, 1);
-            }
-        }
+        let counts = self.rows.refusals(&self.shapes[shape.index()], &self.empty);
         self.message(shape, counts, reasons)
     }
 
@@ -225,7 +219,7 @@ impl<'a> Scheduler<'a> {
     /// Why a waiting pod (the first of its gang) finds no node now, as kube-scheduler words it.
     pub fn explain(&mut self, pod: PodId, cluster: &Cluster, reasons: &mut Reasons) -> ReasonId {
         let shape = self.pods.shape(pod);
-        let counts = self.rows.refusals(shape, &self.shapes[shape.index()], cluster);
+        let counts = self.rows.refusals(&self.shapes[shape.index()], cluster);
         self.message(shape, counts, reasons)
     }
 

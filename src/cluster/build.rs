@@ -1,7 +1,7 @@
 //! From what a scenario says about nodes to a cluster, checked against the GPU catalogue.
 
 use super::spec::{Mode, Mps, NodeGroup};
-use super::{Cluster, GPUS_PER_NODE_MAX, NodeClass, Share, Slice};
+use super::{AMOUNT_MAX, Cluster, GPUS_PER_NODE_MAX, NodeClass, Share, Slice};
 use crate::gpu::{Catalogue, Layout, LayoutError, Product};
 use crate::workload::request::SliceNames;
 
@@ -44,6 +44,14 @@ pub enum BuildError {
         /// Slices.
         slices: usize,
     },
+    /// More CPU or memory than a node can have here.
+    #[error("node group `{group}`: {amount} on one node is more than slicewise counts")]
+    TooLarge {
+        /// Node group.
+        group: String,
+        /// CPU or memory asked for.
+        amount: String,
+    },
     /// Neither groups nor lists name a node.
     #[error("the cluster has no nodes")]
     NoNodes,
@@ -60,6 +68,7 @@ impl BuildError {
             BuildError::Layout { error, .. } => error.help(),
             BuildError::TooManyGpus { .. } => Some("use several nodes".to_owned()),
             BuildError::TooManySlices { .. } => None,
+            BuildError::TooLarge { .. } => Some("a node has up to 4,294,967 CPUs and 4,095 TiB".to_owned()),
             BuildError::NoNodes => {
                 Some("give `cluster.nodes` a group with a `count` of at least 1".to_owned())
             }
@@ -106,6 +115,13 @@ fn class(group: &NodeGroup, catalogue: &Catalogue, slices: &mut SliceNames) -> R
     let (model, gpus) = group.gpus.as_ref().map_or(("", 0), |gpus| (gpus.model.as_str(), gpus.count));
     if GPUS_PER_NODE_MAX < usize::from(gpus) {
         return Err(BuildError::TooManyGpus { group: group.name.clone(), gpus });
+    }
+    let too_large = |amount: String| BuildError::TooLarge { group: group.name.clone(), amount };
+    if AMOUNT_MAX < group.cpu.0 {
+        return Err(too_large(format!("{} CPUs", group.cpu)));
+    }
+    if AMOUNT_MAX < group.memory.0 {
+        return Err(too_large(group.memory.to_string()));
     }
     let product = catalogue.find(model);
     let share = share(group, product, model, catalogue, slices)?;
@@ -217,6 +233,10 @@ mod tests {
             (
                 NodeGroup { gpus: Some(Gpus { model: "x".into(), count: 65 }), ..group("x", Mode::Whole) },
                 "65 GPUs",
+            ),
+            (
+                NodeGroup { cpu: MilliCpu(u64::from(u32::MAX)), ..group("x", Mode::Whole) },
+                "more than slicewise counts",
             ),
             (NodeGroup { count: 0, ..group("x", Mode::Whole) }, "no nodes"),
         ] {

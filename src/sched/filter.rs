@@ -4,7 +4,7 @@
 //! a node stops at the first filter that refuses, and the resource filter names everything that is
 //! short. GPU units are extended resources under the name that the mode advertises.
 
-use crate::cluster::{Cluster, Need, NodeClass, StaticRefusal};
+use crate::cluster::{Cluster, Need, NodeClass, StaticRefusal, cut};
 use crate::id::NodeId;
 use crate::workload::Constraint;
 use crate::workload::request::{GpuRequest, Request, SliceNames, Unit};
@@ -95,6 +95,41 @@ impl Shape {
         let cpu = self.request.cpu <= cluster.cpu_free(node);
         let memory = self.request.memory <= cluster.memory_free(node);
         resources(fixed, 0 < cluster.pods_free(node), cpu, memory, cluster.gpus_serve(node, need))
+    }
+}
+
+impl Shape {
+    /// Why each node refuses now, in node order, as bits of [`Refusal`]: the same as
+    /// [`Shape::refusal`] for every node, a run of equal nodes at a time.
+    pub fn refusals(&self, cluster: &Cluster, out: &mut Vec<u8>) {
+        out.clear();
+        out.resize(cluster.len(), 0);
+        let (cpu, memory) = (cut(self.request.cpu.0), cut(self.request.memory.0));
+        for run in cluster.runs() {
+            let (fixed, need) = self.by_class[run.class];
+            let out = &mut out[run.nodes.clone()];
+            if !fixed.is_none() {
+                out.fill(fixed.0);
+                continue;
+            }
+            let cpus = &cluster.cpus_free()[run.nodes.clone()];
+            let memories = &cluster.memories_free()[run.nodes.clone()];
+            let pods = &cluster.pod_slots_free()[run.nodes.clone()];
+            for (((out, cpu_free), memory_free), pods_free) in
+                out.iter_mut().zip(cpus).zip(memories).zip(pods)
+            {
+                // Without branches, so that several nodes are compared at once.
+                *out = u8::from(*pods_free == 0) * Refusal::PODS
+                    + u8::from(*cpu_free < cpu) * Refusal::CPU
+                    + u8::from(*memory_free < memory) * Refusal::MEMORY;
+            }
+            if need != Need::None {
+                for (index, out) in run.nodes.clone().zip(out) {
+                    let serves = cluster.gpus_serve(NodeId::of(index), need);
+                    *out |= u8::from(!serves) * Refusal::GPU;
+                }
+            }
+        }
     }
 }
 

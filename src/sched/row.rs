@@ -1,10 +1,11 @@
 //! Every node's status and score for each shape of pod, brought up to date lazily.
 //!
-//! A row is a tournament tree over the nodes: leaves hold a node's score, or why it refuses; inner
+//! A row is a tournament tree over the nodes: leaves hold a node's score, or that it refuses; inner
 //! nodes hold the best below them. Binding a pod changes one node, so a row that is asked again
 //! recomputes only the nodes changed since, and answers from its root:
-//! *O*(changes · log nodes + log nodes), where a scan costs *O*(nodes). A shape seen for the first
-//! time is scanned, since building a row costs more and many shapes come once.
+//! *O*(changes · log nodes + log nodes). A scan costs *O*(nodes), yet it looks at several nodes at
+//! once; so a shape that is asked for rarely, with many changes between, is scanned, and only
+//! shapes in demand keep a row. Both give the same answer.
 
 use super::filter::Shape;
 use super::score::Scores;
@@ -19,7 +20,9 @@ const LEAVES_MAX: usize = 1 << 23;
 /// Rows of all shapes.
 #[derive(Debug)]
 pub struct Rows {
-    rows: Vec<Slot>,
+    rows: Vec<Option<Row>>,
+    /// The cluster's mark when each shape was last asked for.
+    asked: Vec<Option<u64>>,
     scores: Scores,
     nodes: usize,
     /// Leaves of one tree: nodes rounded up to a power of two.
@@ -27,34 +30,19 @@ pub struct Rows {
     leaves: usize,
     /// Whether ties are counted, for a uniform draw among them.
     counted: bool,
-}
-
-#[derive(Debug, Default)]
-enum Slot {
-    #[default]
-    Unseen,
-    SeenOnce,
-    Row(Row),
+    /// Scratch of a scan.
+    refused: Vec<u8>,
+    totals: Vec<i32>,
 }
 
 #[derive(Debug)]
 struct Row {
-    /// Tournament tree, root at 1, leaves from `width`: a score, or the complement of a refusal.
+    /// Tournament tree, root at 1, leaves from `width`: a score, or −1 for a refusal.
     best: Vec<i32>,
     /// Nodes below that reach the best; empty unless ties are counted.
     ties: Vec<u32>,
-    /// Nodes by refusal.
-    refused: Vec<(u8, u32)>,
     /// Mark of the cluster's log up to which the row is true.
     seen: u64,
-}
-
-/// Adds `change` to the count of `mask`.
-pub fn count(counts: &mut Vec<(u8, u32)>, mask: u8, change: i32) {
-    match counts.iter_mut().find(|c| c.0 == mask) {
-        Some(found) => found.1 = found.1.checked_add_signed(change).expect("a count of nodes"),
-        None => counts.push((mask, u32::try_from(change).expect("a first count is positive"))),
-    }
 }
 
 impl Rows {
@@ -62,12 +50,15 @@ impl Rows {
     #[must_use]
     pub fn new(shapes: usize, cluster: &Cluster, scores: Scores, counted: bool) -> Rows {
         Rows {
-            rows: (0..shapes).map(|_| Slot::Unseen).collect(),
+            rows: (0..shapes).map(|_| None).collect(),
+            asked: vec![None; shapes],
             scores,
             nodes: cluster.len(),
             width: cluster.len().next_power_of_two(),
             leaves: 0,
             counted,
+            refused: Vec::new(),
+            totals: Vec::new(),
         }
     }
 
@@ -80,67 +71,54 @@ impl Rows {
         cluster: &Cluster,
         ties: Option<&mut Stream>,
     ) -> Option<NodeId> {
-        if let Slot::Unseen = self.rows[shape.index()] {
-            self.rows[shape.index()] = Slot::SeenOnce;
+        let before = self.asked[shape.index()].replace(cluster.mark());
+        // Bringing one leaf up to date costs about as much as scanning this many nodes.
+        const NODES_PER_LEAF: u64 = 16;
+        let worth = before.is_some_and(|mark| (cluster.mark() - mark) * NODES_PER_LEAF < self.nodes as u64);
+        if !worth {
             return self.scan(of, cluster, ties);
         }
         let width = self.width;
-        let row = self.row(shape, of, cluster);
-        row.winner(width, ties)
+        self.row(shape, of, cluster).winner(width, ties)
     }
 
     /// Nodes by refusal for a shape that no node takes, sorted.
-    pub fn refusals(&mut self, shape: ShapeId, of: &Shape, cluster: &Cluster) -> Vec<(u8, u32)> {
-        let mut counts = match &self.rows[shape.index()] {
-            Slot::Row(_) => self.row(shape, of, cluster).refused.clone(),
-            _ => {
-                let mut counts = Vec::new();
-                for node in cluster.nodes() {
-                    let refusal = of.refusal(cluster, node);
-                    if !refusal.is_none() {
-                        count(&mut counts, refusal.0, 1);
-                    }
-                }
-                counts
-            }
-        };
-        counts.retain(|c| 0 < c.1);
-        counts.sort_unstable();
-        counts
+    pub fn refusals(&mut self, of: &Shape, cluster: &Cluster) -> Vec<(u8, u32)> {
+        of.refusals(cluster, &mut self.refused);
+        let mut by_mask = [0_u32; 1 << u8::BITS];
+        self.refused.iter().for_each(|mask| by_mask[usize::from(*mask)] += 1);
+        let counts = by_mask.iter().enumerate().skip(1).filter(|(_, nodes)| 0 < **nodes);
+        counts.map(|(mask, nodes)| (mask as u8, *nodes)).collect()
     }
 
-    /// The slow, obvious way: look at every node.
-    fn scan(&self, of: &Shape, cluster: &Cluster, ties: Option<&mut Stream>) -> Option<NodeId> {
-        let mut best: Option<(i32, NodeId)> = None;
-        let mut equals = 0;
-        for node in cluster.nodes() {
-            let value = leaf(&self.scores, of, cluster, node);
-            match best {
-                _ if value < 0 => {}
-                Some((score, _)) if value < score => {}
-                Some((score, _)) if value == score => equals += 1,
-                _ => (best, equals) = (Some((value, node)), 1),
-            }
+    /// Looks at every node.
+    fn scan(&mut self, of: &Shape, cluster: &Cluster, ties: Option<&mut Stream>) -> Option<NodeId> {
+        of.refusals(cluster, &mut self.refused);
+        self.scores.totals(&of.request, cluster, &self.refused, &mut self.totals);
+        let values = || {
+            self.totals.iter().zip(&self.refused).map(|(total, mask)| if *mask == 0 { *total } else { -1 })
+        };
+        let best = values().fold(-1, i32::max);
+        if best < 0 {
+            return None;
         }
-        let (score, first) = best?;
-        let Some(stream) = ties else { return Some(first) };
-        let chosen = stream.below(equals) as usize;
-        cluster.nodes().filter(|node| leaf(&self.scores, of, cluster, *node) == score).nth(chosen)
+        let chosen =
+            ties.map_or(0, |stream| stream.below(values().filter(|value| *value == best).count() as u64));
+        let equals = values().enumerate().filter(|(_, value)| *value == best);
+        equals.map(|(index, _)| NodeId::of(index)).nth(chosen as usize)
     }
 
     /// The row of a shape, true as of now.
     fn row(&mut self, shape: ShapeId, of: &Shape, cluster: &Cluster) -> &Row {
-        if !matches!(self.rows[shape.index()], Slot::Row(_)) {
+        if self.rows[shape.index()].is_none() {
             self.make_room();
-            let ties = if self.counted { vec![0; 2 * self.width] } else { Vec::new() };
-            self.rows[shape.index()] = Slot::Row(Row {
-                best: vec![i32::MIN; 2 * self.width],
-                ties,
-                refused: Vec::new(),
-                seen: u64::MAX,
-            });
         }
-        let Slot::Row(row) = &mut self.rows[shape.index()] else { unreachable!("made above") };
+        let (width, counted) = (self.width, self.counted);
+        let row = self.rows[shape.index()].get_or_insert_with(|| Row {
+            best: vec![i32::MIN; 2 * width],
+            ties: if counted { vec![0; 2 * width] } else { Vec::new() },
+            seen: u64::MAX,
+        });
         let changes = (row.seen <= cluster.mark()).then(|| cluster.changes_since(row.seen)).flatten();
         match changes {
             Some(changed) => {
@@ -158,29 +136,21 @@ impl Rows {
         self.leaves += self.width;
         if LEAVES_MAX < self.leaves {
             self.leaves = self.width;
-            self.rows
-                .iter_mut()
-                .filter(|row| matches!(row, Slot::Row(_)))
-                .for_each(|row| *row = Slot::SeenOnce);
+            self.rows.fill_with(|| None);
         }
     }
 }
 
-/// A node's entry: its score, or the complement of its refusal, which is below zero.
+/// A node's entry: its score, or −1 where it refuses.
 fn leaf(scores: &Scores, of: &Shape, cluster: &Cluster, node: NodeId) -> i32 {
     let refusal = of.refusal(cluster, node);
-    if refusal.is_none() { scores.total(&of.request, cluster, node) } else { !i32::from(refusal.0) }
+    if refusal.is_none() { scores.total(&of.request, cluster, node) } else { -1 }
 }
 
 impl Row {
     fn rebuild(&mut self, width: usize, nodes: usize, leaf: impl Fn(NodeId) -> i32) {
-        self.refused.clear();
         for index in 0..nodes {
-            let value = leaf(NodeId::of(index));
-            self.best[width + index] = value;
-            if value < 0 {
-                count(&mut self.refused, !value as u8, 1);
-            }
+            self.best[width + index] = leaf(NodeId::of(index));
             if let Some(ties) = self.ties.get_mut(width + index) {
                 *ties = 1;
             }
@@ -207,15 +177,8 @@ impl Row {
 
     fn set(&mut self, width: usize, node: NodeId, value: i32) {
         let index = width + node.index();
-        let old = std::mem::replace(&mut self.best[index], value);
-        if old == value {
+        if std::mem::replace(&mut self.best[index], value) == value {
             return;
-        }
-        if old < 0 {
-            count(&mut self.refused, !old as u8, -1);
-        }
-        if value < 0 {
-            count(&mut self.refused, !value as u8, 1);
         }
         let mut at = index / 2;
         while 0 < at && self.pull(at) {
