@@ -47,6 +47,9 @@ struct Terminal {
 impl Terminal {
     /// Prints complaints to stderr, in the order of a reader.
     fn complain(&self, mut diagnostics: Vec<Diagnostic>) {
+        if diagnostics.is_empty() {
+            return;
+        }
         diag::sort(&mut diagnostics);
         if self.json {
             let text = serde_json::to_string_pretty(&diagnostics).expect("diagnostics are plain values");

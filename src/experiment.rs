@@ -460,7 +460,7 @@ fn world(
 ) -> Result<World, Vec<Diagnostic>> {
     // Both are tried, so that one look shows what is wrong with either.
     let pods = inputs.workload(scenario, cache);
-    let nodes = inputs.nodes(&scenario.cluster);
+    let nodes = inputs.nodes(&mut scenario.cluster);
     match (pods, nodes) {
         (Ok((workload, notes)), Ok(nodes)) => {
             let mut world = prepare(scenario, workload, &nodes, own, inputs.file())?;

@@ -19,8 +19,8 @@
 //! 4 telling    perf record                how fast it runs there · what happened
 //! 3 state      cluster                    who holds what
 //! 2 nouns      workload                   what is asked for, and the truth about it
-//! 1 physics    engine gpu stats           event queue · device geometry · sample arithmetic
-//! 0 ground     units id rng diag yaml     quantities · typed names · seeded streams · complaints
+//! 1 physics    engine gpu stats yaml      event queue · device geometry · samples · files of keys
+//! 0 ground     units id rng diag          quantities · typed names · seeded streams · complaints
 //! ```
 //!
 //! (`perf` and `record` speak of the cluster's grants and shares, so the state floor of our plan
@@ -55,11 +55,11 @@ pub mod diag;
 pub mod id;
 pub mod rng;
 pub mod units;
-pub mod yaml;
 
 pub mod engine;
 pub mod gpu;
 pub mod stats;
+pub mod yaml;
 
 pub mod workload;
 

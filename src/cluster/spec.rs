@@ -111,7 +111,7 @@ pub enum Mps {
 /// A file of nodes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NodeList {
-    /// Path, relative to the scenario.
+    /// Path, relative to the scenario; absolute once the file is read.
     pub file: String,
     /// How its GPUs are shared.
     pub mode: Mode,

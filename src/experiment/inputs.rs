@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// The scenario inside the binary.
 pub const QUICKSTART: &str = include_str!("../../scenarios/quickstart.yaml");
 
+/// The name of the trace inside the binary.
+const BUILTIN: &str = "builtin:quickstart";
+
 /// Its trace, `builtin:quickstart`.
 pub const QUICKSTART_TRACE: &str = include_str!("../../traces/quickstart.csv");
 
@@ -63,7 +66,19 @@ impl Inputs {
         self.folder.join(file)
     }
 
-    /// The pods of a scenario with notes on rows that became none. Fills in the hashes of its traces.
+    /// A file's name as the resolved scenario holds it: absolute. The resolved scenario lies in a
+    /// run's folder, and a copy of it in another, so a path relative to the first scenario would lead
+    /// nowhere, and one relative to the run's folder would differ from folder to folder.
+    ///
+    /// A name that no scenario can hold (not UTF-8, a control character) stays as it was given.
+    fn resolved(&self, file: &str) -> String {
+        let path = std::fs::canonicalize(self.path(file)).ok();
+        let name = path.and_then(|path| path.into_os_string().into_string().ok());
+        name.filter(|name| !name.chars().any(char::is_control)).unwrap_or_else(|| file.to_owned())
+    }
+
+    /// The pods of a scenario with notes on rows that became none. Fills in where its traces lie and
+    /// their hashes.
     pub(super) fn workload(
         &self,
         scenario: &mut Scenario,
@@ -86,6 +101,9 @@ impl Inputs {
         };
         for (source, hash) in scenario.workload.traces.iter_mut().zip(&made.hashes) {
             source.sha256 = Some(hash.clone());
+            if source.file != BUILTIN {
+                source.file = self.resolved(&source.file);
+            }
         }
         Ok((made.workload, made.notes))
     }
@@ -131,7 +149,7 @@ impl Inputs {
             Some(loaded) => Arc::clone(loaded),
             None => {
                 let loaded = Arc::new(match source.file.as_str() {
-                    "builtin:quickstart" => trace::read(source, QUICKSTART_TRACE.as_bytes())?,
+                    BUILTIN => trace::read(source, QUICKSTART_TRACE.as_bytes())?,
                     file => trace::open(source, &self.path(file))?,
                 });
                 cache.files.insert(key, Arc::clone(&loaded));
@@ -148,11 +166,11 @@ impl Inputs {
     }
 
     /// The groups of a cluster, each with whether it is a single named node, the nodes of its lists
-    /// after its groups.
-    pub(super) fn nodes(&self, cluster: &ClusterSpec) -> Result<Vec<(NodeGroup, bool)>, Vec<Diagnostic>> {
+    /// after its groups. Fills in where its lists lie.
+    pub(super) fn nodes(&self, cluster: &mut ClusterSpec) -> Result<Vec<(NodeGroup, bool)>, Vec<Diagnostic>> {
         let mut nodes: Vec<_> = cluster.nodes.iter().map(|group| (group.clone(), false)).collect();
         let mut errors = Vec::new();
-        for list in &cluster.node_lists {
+        for list in &mut cluster.node_lists {
             let rows = std::fs::File::open(self.path(&list.file))
                 .map_err(|error| {
                     vec![Diagnostic::error("unreadable", &list.file, format!("cannot be opened: {error}"))]
@@ -177,6 +195,7 @@ impl Inputs {
                     (group, true)
                 })),
             }
+            list.file = self.resolved(&list.file);
         }
         if errors.is_empty() { Ok(nodes) } else { Err(errors) }
     }
@@ -185,18 +204,15 @@ impl Inputs {
 /// What became of the rows of a file, where not all became pods.
 fn row_notes(source: &Source, loaded: &Loaded, changes: &Changes) -> Vec<String> {
     let counts = loaded.counts(changes.window.as_ref());
+    // Without its folder, which differs between machines and says nothing of the rows.
+    let name =
+        Path::new(&source.file).file_name().map_or(source.file.as_str().into(), |n| n.to_string_lossy());
     let mut notes = Vec::new();
     if !counts.dropped.is_empty() || 0 < counts.wrong {
         let dropped = counts.dropped.iter().map(|(reason, rows)| format!("{rows} dropped ({reason})"));
         let wrong = (0 < counts.wrong).then(|| format!("{} wrong and skipped", counts.wrong));
         let parts: Vec<String> = dropped.chain(wrong).collect();
-        notes.push(format!(
-            "{}: {} rows, {}; {} pods.",
-            source.file,
-            counts.rows,
-            parts.join(", "),
-            counts.pods
-        ));
+        notes.push(format!("{name}: {} rows, {}; {} pods.", counts.rows, parts.join(", "), counts.pods));
     }
     notes
 }

@@ -9,7 +9,8 @@ use serde::Serialize;
 /// One file of pods.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Source {
-    /// Path as given, relative to the scenario; `builtin:quickstart` is inside the binary.
+    /// Path, relative to the scenario; absolute once the file is read. `builtin:quickstart` is inside
+    /// the binary.
     pub file: String,
     /// How its rows are spelled.
     pub format: Format,

@@ -479,8 +479,8 @@ fn laws_have_their_means_and_variations() {
     // A Pareto of shape a cut at h from least l: E[xᵏ] = a lᵏ/(a−k) · (1−(l/h)^(a−k)) / (1−(l/h)^a).
     let (a, l, h) = (2.5, 60.0, 6_000.0);
     let moment = |k: f64| {
-        let tail = |power: f64| 1.0 - f64::powf(l / h, power);
-        a * f64::powf(l, k) / (a - k) * tail(a - k) / tail(a)
+        let tail = |power: f64| 1.0 - libm::pow(l / h, power);
+        a * libm::pow(l, k) / (a - k) * tail(a - k) / tail(a)
     };
     let pareto = Law::Pareto { mean, shape: a, max: Span::from_secs(6_000) };
     let (m1, m2) = (moment(1.0), moment(2.0));

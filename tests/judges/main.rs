@@ -9,6 +9,7 @@
 //!
 //! `cargo test --test judges` runs the short suite. `SLICEWISE_JUDGES=full cargo test --release
 //! --test judges -- --nocapture` runs all cells that can be simulated (see each table).
+#![expect(clippy::print_stdout, reason = "the tables of a full run are read by people")]
 
 mod tables;
 

@@ -1,0 +1,31 @@
+//! The examples run and say what they are there to show.
+//!
+//! They are compiled into this test, so that no run of cargo within cargo is needed.
+
+#[expect(dead_code, reason = "its `main` is called where it is an example")]
+#[path = "../examples/own_score.rs"]
+mod own_score;
+#[expect(dead_code, reason = "its `main` is called where it is an example")]
+#[path = "../examples/run_scenario.rs"]
+mod run_scenario;
+
+#[test]
+fn run_scenario_compares_three_ways_of_sharing() {
+    let text = run_scenario::text();
+    for variant in ["whole", "mig", "mps"] {
+        // A line of figures of its own, and a row of the table.
+        let lines = text.lines().filter(|line| line.split_whitespace().next() == Some(variant));
+        assert!(2 <= lines.count(), "{variant} in\n{text}");
+    }
+}
+
+#[test]
+fn own_score_waits_less_than_the_built_in() {
+    let text = own_score::text();
+    let waits = |name: &str| -> Vec<u32> {
+        let line = text.lines().find(|line| line.starts_with(name)).expect("a line of the table");
+        line.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+    };
+    let (spread, pack) = (waits("spread"), waits("pack"));
+    assert!(pack[0] < spread[0] && pack[1] < spread[1], "{text}");
+}

@@ -1,0 +1,313 @@
+//! Scenarios made by chance: small, crowded, and of everything something.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use slicewise::cluster::spec::{ClusterSpec, Gpus, Mode, Mps, NodeGroup, Taint};
+use slicewise::experiment::{World, prepare};
+use slicewise::perf::Behavior;
+use slicewise::scenario::resolved::{ModelsSpec, ReportSpec, Scenario, WorkloadSpec};
+use slicewise::sched::spec::{GpuChoice, Profile, SchedulerSpec, ScoreSpec, Ties};
+use slicewise::units::{Mib, MilliCpu, Span, Time};
+use slicewise::workload::request::{Rule, Sharing, Translation};
+use slicewise::workload::{Builder, Constraint, GpuDemand, PodRow, Toleration, Workload};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A whole scenario in few words.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) seed: u64,
+    pub(crate) to: Sharing,
+    pub(crate) rule: Rule,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) pods: Vec<Gang>,
+    pub(crate) scores: Vec<(&'static str, u32)>,
+    pub(crate) gpu_choice: GpuChoice,
+    pub(crate) ties: Ties,
+    pub(crate) cycle: Span,
+    pub(crate) patience: Option<Span>,
+    pub(crate) queue_limit: Option<u64>,
+    pub(crate) sharing: bool,
+}
+
+/// A group of nodes.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    count: u32,
+    cpu: u64,
+    memory_gib: u64,
+    pods: u32,
+    gpus: u16,
+    h100: bool,
+    /// Its mode, if not that of the pods' requests.
+    other: Option<Sharing>,
+    /// Which of the forms of its mode.
+    form: usize,
+    labelled: bool,
+    taint: u8,
+}
+
+/// Pods that start together, or one alone.
+#[derive(Clone, Debug)]
+pub(crate) struct Gang {
+    arrival: Time,
+    priority: i32,
+    pub(crate) members: Vec<Member>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    work: Span,
+    cpu: u64,
+    memory_gib: u64,
+    gpu: Gpu,
+    constraint: u8,
+    class: u8,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Gpu {
+    None,
+    Share(u16, u64),
+    Whole(u16),
+    Profile(&'static str),
+}
+
+/// Any case.
+pub(crate) fn case() -> impl Strategy<Value = Case> {
+    let to = prop_oneof![
+        Just(Sharing::Whole),
+        Just(Sharing::Mig),
+        Just(Sharing::Mps),
+        Just(Sharing::MpsReplicas),
+        Just(Sharing::TimeSlicing),
+        Just(Sharing::Fraction),
+    ];
+    let rule = prop_oneof![Just(Rule::CeilCompute), Just(Rule::CeilBoth), Just(Rule::Nearest)];
+    let choice = prop_oneof![Just(GpuChoice::FirstFit), Just(GpuChoice::BestFit), Just(GpuChoice::WorstFit)];
+    let ties = prop_oneof![Just(Ties::NodeOrder), Just(Ties::Seeded)];
+    let score = prop_oneof![
+        3 => Just("least-allocated"),
+        2 => Just("most-allocated"),
+        2 => Just("balanced-allocation"),
+        1 => Just("random"),
+    ];
+    let cycle = prop_oneof![3 => Just(Span::ZERO), 1 => Just(Span::from_secs(7))];
+    let patience = prop_oneof![
+        3 => Just(None),
+        1 => Just(Some(Span::ZERO)),
+        1 => (1_u64..60).prop_map(|secs| Some(Span::from_secs(secs))),
+    ];
+    let limit = prop_oneof![3 => Just(None), 1 => (0_u64..6).prop_map(Some)];
+    let what = (any::<u64>(), to, rule, vec(node(), 1..=6), vec(gang(), 1..60));
+    let how = (vec((score, 1_u32..=3), 0..=2), choice, ties, cycle, patience, limit, any::<bool>());
+    (what, how).prop_map(|((seed, to, rule, nodes, pods), how)| {
+        let (scores, gpu_choice, ties, cycle, patience, queue_limit, sharing) = how;
+        Case { seed, to, rule, nodes, pods, scores, gpu_choice, ties, cycle, patience, queue_limit, sharing }
+    })
+}
+
+fn node() -> impl Strategy<Value = Node> {
+    let other = prop_oneof![5 => Just(None), 1 => Just(Some(Sharing::Whole)), 1 => Just(Some(Sharing::Mig))];
+    let gpus = prop_oneof![1 => Just(0_u16), 4 => 1_u16..=4];
+    let size = (1_u32..=2, 1_u64..=16, 1_u64..=64, prop_oneof![1 => 1_u32..4, 3 => Just(110)]);
+    (size, gpus, prop::bool::weighted(0.2), other, 0_usize..4, any::<bool>(), 0_u8..4).prop_map(
+        |((count, cpu, memory_gib, pods), gpus, h100, other, form, labelled, taint)| Node {
+            count,
+            cpu,
+            memory_gib,
+            pods,
+            gpus,
+            h100,
+            other,
+            form,
+            labelled,
+            taint,
+        },
+    )
+}
+
+fn gang() -> impl Strategy<Value = Gang> {
+    // Few moments, so that many pods share one; some off the grid of a second.
+    let arrival = prop_oneof![4 => (0_u64..12).prop_map(|i| i * 10_000_000), 1 => 0_u64..120_000_000];
+    let size = prop_oneof![4 => Just(1_usize), 1 => 2_usize..=4];
+    let priority = prop_oneof![3 => Just(0), 1 => -2..=2];
+    (arrival, priority, size.prop_flat_map(|n| vec(member(), n)))
+        .prop_map(|(arrival, priority, members)| Gang { arrival: Time(arrival), priority, members })
+}
+
+fn member() -> impl Strategy<Value = Member> {
+    let work = prop_oneof![
+        1 => Just(Span::ZERO),
+        4 => (1_u64..8).prop_map(|i| Span::from_secs(i * 10)),
+        2 => (1_u64..90_000_000).prop_map(Span),
+    ];
+    let memory = prop_oneof![2 => Just(0), 1 => Just(4_096_u64), 1 => Just(16_384)];
+    let profile = prop_oneof![Just("1g"), Just("2g"), Just("3g"), Just("7g"), Just("1g.10gb")];
+    let gpu = prop_oneof![
+        2 => Just(Gpu::None),
+        4 => (prop_oneof![1_u16..=999, Just(500), Just(250)], memory).prop_map(|(m, g)| Gpu::Share(m, g)),
+        2 => (1_u16..=3).prop_map(Gpu::Whole),
+        1 => profile.prop_map(Gpu::Profile),
+    ];
+    let constraint = prop_oneof![4 => Just(0_u8), 1 => 1_u8..6];
+    (work, 0_u64..=6, 0_u64..=16, gpu, constraint, 0_u8..3).prop_map(
+        |(work, cpu, memory_gib, gpu, constraint, class)| Member {
+            work,
+            cpu,
+            memory_gib,
+            gpu,
+            constraint,
+            class,
+        },
+    )
+}
+
+impl Case {
+    /// The same without what the reference scheduler leaves out: draws, slowdowns, cycles that keep
+    /// people waiting, and gangs of unequal members.
+    ///
+    /// Whether unequal members fit can depend on which node the scores send the first of them to, so
+    /// a pod bound elsewhere can make room for a gang; `ideal` tries gangs again when room is freed,
+    /// and the obvious scheduler tries at every moment.
+    pub(crate) fn plain(mut self) -> Case {
+        self.scores.retain(|(name, _)| *name != "random");
+        for gang in &mut self.pods {
+            let (first, rest) = gang.members.split_first_mut().expect("a gang has a member");
+            rest.iter_mut().for_each(|member| *member = Member { work: member.work, ..first.clone() });
+        }
+        Case { ties: Ties::NodeOrder, cycle: Span::ZERO, sharing: false, ..self }
+    }
+
+    /// What it describes.
+    pub(crate) fn world(&self) -> World {
+        let product = Some("a100-40gb".to_owned());
+        let translation = Translation { to: self.to, rule: self.rule, product };
+        let groups: Vec<NodeGroup> =
+            self.nodes.iter().enumerate().map(|(i, node)| node.group(i, self.to)).collect();
+        let classes = ["a", "b", "c"].iter().zip([1, 3, 5]);
+        let scenario = Scenario {
+            name: "case".to_owned(),
+            seed: self.seed,
+            workload: WorkloadSpec {
+                translation: Some(translation),
+                patience: self.patience,
+                queue_limit: self.queue_limit,
+                ..WorkloadSpec::default()
+            },
+            cluster: ClusterSpec { nodes: groups.clone(), node_lists: Vec::new() },
+            scheduler: SchedulerSpec {
+                profile: Profile::Ideal,
+                scores: self
+                    .scores
+                    .iter()
+                    .map(|(name, weight)| ScoreSpec { name: (*name).to_owned(), weight: *weight })
+                    .collect(),
+                gpu_choice: self.gpu_choice,
+                ties: self.ties,
+                cycle: self.cycle,
+            },
+            models: ModelsSpec {
+                sharing: self.sharing,
+                classes: classes.map(|(name, i)| ((*name).to_owned(), Behavior::NAMED[i].1)).collect(),
+                ..ModelsSpec::default()
+            },
+            report: ReportSpec::default(),
+        };
+        let groups: Vec<_> = groups.into_iter().map(|group| (group, false)).collect();
+        prepare(&scenario, Arc::new(self.workload()), &groups, &[], "case").expect("a case can be run")
+    }
+
+    fn workload(&self) -> Workload {
+        let mut builder = Builder::new();
+        let constraints = [
+            Constraint::default(),
+            Constraint { models: vec!["a100-40gb".to_owned()], ..Constraint::default() },
+            Constraint { models: vec!["h100-80gb-sxm".to_owned()], ..Constraint::default() },
+            Constraint { selector: vec![("zone".to_owned(), "a".to_owned())], ..Constraint::default() },
+            Constraint {
+                tolerations: vec![Toleration { key: "gpu".to_owned(), ..Toleration::default() }],
+                ..Constraint::default()
+            },
+            Constraint { tolerations: vec![Toleration::default()], ..Constraint::default() },
+        ]
+        .map(|constraint| builder.constraint(constraint));
+        for gang in &self.pods {
+            for (i, member) in gang.members.iter().enumerate() {
+                let gpu = match member.gpu {
+                    Gpu::None => GpuDemand::None,
+                    Gpu::Share(milli, memory) => GpuDemand::Share { milli, memory: Mib(memory) },
+                    Gpu::Whole(gpus) => GpuDemand::Whole { gpus },
+                    Gpu::Profile(name) => builder.profile(name),
+                };
+                builder.push(&PodRow {
+                    name: "",
+                    arrival: gang.arrival,
+                    work: member.work,
+                    cpu: MilliCpu(member.cpu * 1_000),
+                    memory: Mib(member.memory_gib * 1_024),
+                    gpu,
+                    constraint: constraints[usize::from(member.constraint)],
+                    class: ["a", "b", "c"][usize::from(member.class)],
+                    namespace: "default",
+                    priority: gang.priority,
+                    gang: if i == 0 { gang.members.len() as u32 } else { 0 },
+                });
+            }
+        }
+        builder.finish()
+    }
+}
+
+impl Node {
+    fn group(&self, index: usize, to: Sharing) -> NodeGroup {
+        let taint = |key: &str, effect: &str| Taint {
+            key: key.to_owned(),
+            value: String::new(),
+            effect: effect.to_owned(),
+        };
+        NodeGroup {
+            name: format!("n{index}"),
+            count: self.count,
+            cpu: MilliCpu(self.cpu * 1_000),
+            memory: Mib(self.memory_gib * 1_024),
+            pods: self.pods,
+            gpus: (0 < self.gpus).then(|| Gpus {
+                model: if self.h100 { "h100-80gb-sxm" } else { "a100-40gb" }.to_owned(),
+                count: self.gpus,
+            }),
+            mode: self.mode(self.other.unwrap_or(to)),
+            labels: if self.labelled {
+                BTreeMap::from([("zone".to_owned(), "a".to_owned())])
+            } else {
+                BTreeMap::new()
+            },
+            taints: match self.taint {
+                0 => vec![taint("gpu", "NoSchedule")],
+                1 => vec![taint("soft", "PreferNoSchedule")],
+                _ => Vec::new(),
+            },
+            price_per_hour: None,
+        }
+    }
+
+    fn mode(&self, sharing: Sharing) -> Mode {
+        let replicas = [2, 3, 4, 7][self.form];
+        match sharing {
+            Sharing::Whole => Mode::Whole,
+            Sharing::Fraction => Mode::Fraction,
+            Sharing::Mps => Mode::Mps(Mps::Memory { clients: [48, 1, 2, 3][self.form] }),
+            Sharing::MpsReplicas => Mode::Mps(Mps::Replicas(replicas)),
+            Sharing::TimeSlicing => Mode::TimeSlicing { replicas },
+            Sharing::Mig => {
+                let layouts: [&[&str]; 4] = [
+                    &["3g", "2g", "1g", "1g"],
+                    &["7g"],
+                    &["4g", "3g"],
+                    &["1g", "1g", "1g", "1g", "1g", "1g", "1g"],
+                ];
+                Mode::Mig(layouts[self.form].iter().map(|profile| (*profile).to_owned()).collect())
+            }
+        }
+    }
+}

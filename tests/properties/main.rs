@@ -1,0 +1,159 @@
+//! Properties of every run, on scenarios made by chance.
+//!
+//! `made` draws whole scenarios: clusters, pods, scheduler, models. `oracle` watches a run from its
+//! records with a cluster of its own; `reference` is the same scheduler written the obvious way.
+//! The checker that rebuilds occupancy from records runs within `World::simulate`, so "never
+//! oversubscribed" and "pods in = out + inside" are asserted in every case here.
+
+mod made;
+mod oracle;
+mod reference;
+
+use made::{Case, case};
+use oracle::{Log, Oracle};
+use proptest::prelude::*;
+use slicewise::experiment::World;
+use slicewise::metrics::{Fate, PodLog};
+use slicewise::units::{Span, Time};
+
+/// A run with its records and the oracle's view of it.
+fn run(world: &World) -> (PodLog, Log, Oracle<'_>) {
+    let mut lines = PodLog::new(world.workload().len());
+    let mut log = Log::default();
+    let mut oracle = Oracle::new(world);
+    world.simulate(&mut (&mut lines, (&mut log, &mut oracle)));
+    (lines, log, oracle)
+}
+
+/// Everybody who arrived finished, left, or is a gang that waits on an idle cluster.
+fn accounted_for(world: &World, lines: &PodLog) {
+    let spec = &world.scenario().workload;
+    for (pod, line) in world.workload().pods.iter().zip(lines.lines()) {
+        match line.fate {
+            Fate::Finished => assert!(pod.arrival <= line.bound && line.bound <= line.left),
+            Fate::GaveUp => {
+                let patience = spec.patience.expect("only pods with patience give up");
+                // A first cycle after the patience is over still has its chance.
+                assert!(pod.arrival + patience <= line.left);
+            }
+            Fate::TurnedAway => assert!(spec.queue_limit.is_some(), "only a limit turns away"),
+            Fate::NeverFits => assert_eq!(line.left, pod.arrival),
+            // A gang may fit the empty cluster and yet not in the order of the scores: it says so.
+            Fate::Waiting => assert!(pod.gang != 1 && spec.patience.is_none(), "a pod alone is served"),
+            Fate::Unborn | Fate::Running => panic!("{:?} at the end of a run", line.fate),
+        }
+    }
+}
+
+/// ∫ queue dt = Σ waits, the left side from the records and the right from each pod's line.
+fn little(world: &World, lines: &PodLog, oracle: &Oracle<'_>) {
+    let waited = |(pod, line): (&slicewise::workload::Pod, &slicewise::metrics::Line)| match line.fate {
+        Fate::Finished => u128::from(line.bound.since(pod.arrival).0),
+        Fate::Waiting => u128::from(oracle.end.since(pod.arrival).0),
+        _ => u128::from(line.left.since(pod.arrival).0),
+    };
+    let waits: u128 = world.workload().pods.iter().zip(lines.lines()).map(waited).sum();
+    assert_eq!(oracle.queue_integral, waits, "Little's law");
+    let ran = |line: &slicewise::metrics::Line| match line.fate {
+        Fate::Finished => u128::from(line.left.since(line.bound).0),
+        _ => 0,
+    };
+    let runs: u128 = lines.lines().iter().map(ran).sum();
+    assert_eq!(oracle.running_integral, runs, "and for those who run");
+}
+
+/// The figures of a report are those of the records.
+fn summarized(world: &World, oracle: &Oracle<'_>) {
+    let (summary, _) = world.summary();
+    let length = oracle.end.as_secs_f64();
+    assert_eq!((summary.from_s, summary.to_s), (0.0, length));
+    let close = |level: f64, integral: u128| {
+        let expected = integral as f64 / 1e6;
+        assert!(
+            (level * length - expected).abs() <= 1e-9 * expected.max(1.0),
+            "{level} × {length}, {expected}"
+        );
+    };
+    close(summary.queue.mean, oracle.queue_integral);
+    close(summary.running.mean, oracle.running_integral);
+}
+
+fn check(case: &Case) {
+    let world = case.world();
+    let (lines, log, oracle) = run(&world);
+    accounted_for(&world, &lines);
+    little(&world, &lines, &oracle);
+    summarized(&world, &oracle);
+    assert_eq!(log, run(&world).1, "the same records again");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// All settings at once. The oracle looks for idle room only where a cycle follows every change.
+    #[test]
+    fn every_run_keeps_its_books(case in case()) {
+        check(&case);
+    }
+
+    /// The queue of groups, the rows with their lazy updates and the reasons to wake a group decide as
+    /// a scan over everybody and everything does.
+    #[test]
+    fn decisions_are_those_of_the_obvious_scheduler(case in case()) {
+        let case = case.plain();
+        let world = case.world();
+        let (_, log, _) = run(&world);
+        prop_assert_eq!(reference::run(&world), log.sorted());
+    }
+
+    /// Nothing is decided before its time: cycles run at multiples of their length.
+    #[test]
+    fn cycles_keep_their_rhythm(case in case(), seconds in 1_u64..40) {
+        let case = Case { cycle: Span::from_secs(seconds), ..case };
+        let (_, log, _) = run(&case.world());
+        for (at, _, text) in &log.0 {
+            let decided = text.starts_with("Bound") || text.starts_with("Refused");
+            prop_assert!(!decided || at.0 % Span::from_secs(seconds).0 == 0, "{} {}", at, text);
+        }
+    }
+}
+
+#[test]
+fn all_kinds_of_case_occur() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let mut seen = std::collections::BTreeMap::new();
+    for _ in 0..300 {
+        let case = case().new_tree(&mut runner).expect("a case").current();
+        let world = case.world();
+        let (lines, log, _) = run(&world);
+        let mut words: Vec<String> = lines.lines().iter().map(|line| format!("{:?}", line.fate)).collect();
+        words.extend(log.0.iter().filter_map(|(_, _, text)| text.split(' ').next().map(str::to_owned)));
+        words.push(format!("{:?}", world.translation().to));
+        words.extend(
+            lines.lines().iter().filter(|l| l.was_bound() && l.bound == Time::ZERO).map(|_| "at 0".into()),
+        );
+        words.sort();
+        words.dedup();
+        words.into_iter().for_each(|word| *seen.entry(word).or_insert(0) += 1);
+    }
+    // The draws are worth something only if they reach all of these.
+    for word in [
+        "Finished",
+        "GaveUp",
+        "TurnedAway",
+        "NeverFits",
+        "Waiting",
+        "Refused",
+        "SpeedChanged",
+        "Whole",
+        "Mig",
+        "Mps",
+        "MpsReplicas",
+        "TimeSlicing",
+        "Fraction",
+    ] {
+        assert!(2 <= seen.get(word).copied().unwrap_or(0), "{word} in {seen:?}");
+    }
+}
