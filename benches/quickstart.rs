@@ -1,7 +1,6 @@
 //! A thousand runs of the quickstart: its four variants under 250 seeds each, on all cores, each
 //! run with its figures (PRODUCT §7: under a minute on 2 cores).
 
-
 use criterion::{Criterion, criterion_group, criterion_main};
 use slicewise::experiment::{Inputs, QUICKSTART, replicate};
 use slicewise::gpu::Catalogue;
