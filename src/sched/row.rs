@@ -95,17 +95,15 @@ impl Rows {
     fn scan(&mut self, of: &Shape, cluster: &Cluster, ties: Option<&mut Stream>) -> Option<NodeId> {
         of.refusals(cluster, &mut self.refused);
         self.scores.totals(&of.request, cluster, &self.refused, &mut self.totals);
-        let values = || {
-            self.totals.iter().zip(&self.refused).map(|(total, mask)| if *mask == 0 { *total } else { -1 })
-        };
-        let best = values().fold(-1, i32::max);
-        if best < 0 {
-            return None;
+        // −1 where a node refuses: a mask of ones swallows whatever total stands there.
+        for (total, refused) in self.totals.iter_mut().zip(&self.refused) {
+            *total |= -i32::from(*refused != 0);
         }
-        let chosen =
-            ties.map_or(0, |stream| stream.below(values().filter(|value| *value == best).count() as u64));
-        let equals = values().enumerate().filter(|(_, value)| *value == best);
-        equals.map(|(index, _)| NodeId::of(index)).nth(chosen as usize)
+        let (best, first) = leftmost_max(&self.totals)?;
+        let Some(stream) = ties else { return Some(NodeId::of(first)) };
+        let equals = || self.totals.iter().enumerate().filter(|(_, total)| **total == best);
+        let chosen = stream.below(equals().count() as u64);
+        equals().map(|(index, _)| NodeId::of(index)).nth(chosen as usize)
     }
 
     /// The row of a shape, true as of now.
@@ -139,6 +137,22 @@ impl Rows {
             self.rows.fill_with(|| None);
         }
     }
+}
+
+/// The largest value and where it stands first; `None` where all are negative.
+fn leftmost_max(values: &[i32]) -> Option<(i32, usize)> {
+    /// Long enough to compare many at once, short enough to search for the place.
+    const CHUNK: usize = 64;
+    let mut best = (-1, 0);
+    for (index, chunk) in values.chunks(CHUNK).enumerate() {
+        let largest = chunk.iter().copied().fold(-1, i32::max);
+        if best.0 < largest {
+            best = (largest, index);
+        }
+    }
+    let (value, chunk) = best;
+    let place = values[chunk * CHUNK..].iter().position(|v| *v == value);
+    (0 <= value).then(|| (value, chunk * CHUNK + place.expect("it was seen in this chunk")))
 }
 
 /// A node's entry: its score, or −1 where it refuses.
