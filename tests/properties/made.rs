@@ -73,8 +73,16 @@ enum Gpu {
     Profile(&'static str),
 }
 
-/// Any case.
+/// Any case: one in three has many nodes and pods of few shapes, where the scheduler keeps rows.
 pub(crate) fn case() -> impl Strategy<Value = Case> {
+    let wide = prop_oneof![2 => Just(None), 1 => (4_u32..8, 1_usize..4).prop_map(Some)];
+    (small(), wide).prop_map(|(case, wide)| match wide {
+        Some((times, shapes)) => case.widened(times, shapes),
+        None => case,
+    })
+}
+
+fn small() -> impl Strategy<Value = Case> {
     let to = prop_oneof![
         Just(Sharing::Whole),
         Just(Sharing::Mig),
@@ -164,6 +172,24 @@ fn member() -> impl Strategy<Value = Member> {
 }
 
 impl Case {
+    /// The same on `times` as many nodes, with three times the pods, all like the first `shapes`.
+    fn widened(mut self, times: u32, shapes: usize) -> Case {
+        self.nodes.iter_mut().for_each(|node| node.count *= times);
+        let like: Vec<Member> = self.pods.iter().take(shapes).map(|gang| gang.members[0].clone()).collect();
+        let copies = (0..3).flat_map(|copy| self.pods.iter().map(move |gang| (copy, gang)));
+        let pods = copies.enumerate().map(|(at, (copy, gang))| {
+            let like = like[at % like.len()].clone();
+            let members = gang.members.iter().map(|member| Member { work: member.work, ..like.clone() });
+            Gang {
+                arrival: Time(gang.arrival.0 + copy * 3_333_333),
+                priority: gang.priority,
+                members: members.collect(),
+            }
+        });
+        self.pods = pods.collect();
+        self
+    }
+
     /// The same without what the reference scheduler leaves out: draws, slowdowns, cycles that keep
     /// people waiting, and gangs of unequal members.
     ///
