@@ -160,10 +160,10 @@ fn the_quickstart_gives_the_same_bytes() {
 #[test]
 fn a_crowded_scenario_gives_the_same_bytes() {
     let runner = Runner::new();
-    runner.write("scenarios/crowded.yaml", CROWDED);
-    runner.write("scenarios/gangs.csv", GANGS);
-    runner.write("scenarios/lists/nodes.csv", NODES);
-    let files = runner.all_ways(&["scenarios/crowded.yaml"]);
+    runner.write("made/crowded.yaml", CROWDED);
+    runner.write("made/gangs.csv", GANGS);
+    runner.write("made/lists/nodes.csv", NODES);
+    let files = runner.all_ways(&["made/crowded.yaml"]);
     let pods = String::from_utf8_lossy(&files[Path::new("pods.csv")]).into_owned();
     // The scenario is worth comparing only if all of this happens in it.
     for word in [",finished,", ",gave-up,", ",turned-away,", ",listed-0,", "2g.10gb@", "gpu.shared: 1"] {
