@@ -157,6 +157,15 @@ fn the_quickstart_gives_the_same_bytes() {
     }
 }
 
+/// Another machine, another build, another day: the report in the repository is of the same bytes.
+#[test]
+fn the_sample_report_is_that_of_the_quickstart() {
+    let sample = folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/sample"));
+    let mut made = Runner::new().run("made", |_| {});
+    made.remove(Path::new("<the table>"));
+    equal("reports/sample is old, reports/README.md says how to make it anew", &sample, &made);
+}
+
 #[test]
 fn a_crowded_scenario_gives_the_same_bytes() {
     let runner = Runner::new();
