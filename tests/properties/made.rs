@@ -190,19 +190,25 @@ impl Case {
         self
     }
 
-    /// The same without what the reference scheduler leaves out: draws, slowdowns, cycles that keep
-    /// people waiting, and gangs of unequal members.
+    /// The same without what the reference scheduler leaves out: slowdowns, cycles that keep people
+    /// waiting, gangs of unequal members, and gangs where equals are drawn.
     ///
     /// Whether unequal members fit can depend on which node the scores send the first of them to, so
     /// a pod bound elsewhere can make room for a gang; `ideal` tries gangs again when room is freed,
-    /// and the obvious scheduler tries at every moment.
+    /// and the obvious scheduler tries at every moment. A gang that fails half-way has drawn, too.
     pub(crate) fn plain(mut self) -> Case {
-        self.scores.retain(|(name, _)| *name != "random");
+        let most = if self.draws() { 1 } else { usize::MAX };
         for gang in &mut self.pods {
+            gang.members.truncate(most);
             let (first, rest) = gang.members.split_first_mut().expect("a gang has a member");
             rest.iter_mut().for_each(|member| *member = Member { work: member.work, ..first.clone() });
         }
-        Case { ties: Ties::NodeOrder, cycle: Span::ZERO, sharing: false, ..self }
+        Case { cycle: Span::ZERO, sharing: false, ..self }
+    }
+
+    /// Whether equally good nodes are drawn among.
+    fn draws(&self) -> bool {
+        self.ties == Ties::Seeded || self.scores.iter().any(|(name, _)| *name == "random")
     }
 
     /// What it describes.
