@@ -171,9 +171,13 @@ impl Inputs {
         let mut nodes: Vec<_> = cluster.nodes.iter().map(|group| (group.clone(), false)).collect();
         let mut errors = Vec::new();
         for list in &mut cluster.node_lists {
-            let rows = std::fs::File::open(self.path(&list.file))
+            let path = self.path(&list.file);
+            let rows = std::fs::File::open(&path)
                 .map_err(|error| {
-                    vec![Diagnostic::error("unreadable", &list.file, format!("cannot be opened: {error}"))]
+                    vec![
+                        Diagnostic::error("unreadable", &list.file, format!("cannot be opened: {error}"))
+                            .help(format!("it was looked for at {}", path.display())),
+                    ]
                 })
                 .and_then(|file| trace::read_nodes(&list.file, file));
             match rows {

@@ -85,13 +85,18 @@ impl Catalogue {
         self.names.get(&fold(text.trim())).map(|i| &self.products[*i])
     }
 
-    /// The id or name that was probably meant; for the start of an id, the first such id.
+    /// The id or name that was probably meant; for the start of an id, the first such id, so that
+    /// `a100` means an A100 and not, by one letter, an A10.
     #[must_use]
     pub fn suggest(&self, text: &str) -> Option<&str> {
         let ids = || self.products.iter().map(Product::id);
-        nearest(text, ids())
+        let start = fold(text);
+        let family = |id: &&str| id.strip_prefix(&start).is_some_and(|rest| rest.starts_with('-'));
+        ids()
+            .find(family)
+            .or_else(|| nearest(text, ids()))
             .or_else(|| nearest(text, self.products.iter().flat_map(all_names)))
-            .or_else(|| ids().find(|id| !text.is_empty() && id.starts_with(&fold(text))))
+            .or_else(|| ids().find(|id| !text.is_empty() && id.starts_with(&start)))
     }
 
     /// Products in the table's order: those with MIG first.

@@ -69,7 +69,10 @@ impl Loaded {
 /// Everything that is wrong with it, up to 20 rows and the number of the rest.
 pub fn open(source: &Source, path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
     let file = File::open(path).map_err(|error| {
-        vec![Diagnostic::error("unreadable", &source.file, format!("cannot be opened: {error}"))]
+        vec![
+            Diagnostic::error("unreadable", &source.file, format!("cannot be opened: {error}"))
+                .help(format!("it was looked for at {}", path.display())),
+        ]
     })?;
     read(source, file)
 }

@@ -73,8 +73,16 @@ enum Gpu {
     Profile(&'static str),
 }
 
-/// Any case.
+/// Any case: one in three has many nodes and pods of few shapes, where the scheduler keeps rows.
 pub(crate) fn case() -> impl Strategy<Value = Case> {
+    let wide = prop_oneof![2 => Just(None), 1 => (4_u32..8, 1_usize..4).prop_map(Some)];
+    (small(), wide).prop_map(|(case, wide)| match wide {
+        Some((times, shapes)) => case.widened(times, shapes),
+        None => case,
+    })
+}
+
+fn small() -> impl Strategy<Value = Case> {
     let to = prop_oneof![
         Just(Sharing::Whole),
         Just(Sharing::Mig),
@@ -164,19 +172,43 @@ fn member() -> impl Strategy<Value = Member> {
 }
 
 impl Case {
-    /// The same without what the reference scheduler leaves out: draws, slowdowns, cycles that keep
-    /// people waiting, and gangs of unequal members.
+    /// The same on `times` as many nodes, with three times the pods, all like the first `shapes`.
+    fn widened(mut self, times: u32, shapes: usize) -> Case {
+        self.nodes.iter_mut().for_each(|node| node.count *= times);
+        let like: Vec<Member> = self.pods.iter().take(shapes).map(|gang| gang.members[0].clone()).collect();
+        let copies = (0..3).flat_map(|copy| self.pods.iter().map(move |gang| (copy, gang)));
+        let pods = copies.enumerate().map(|(at, (copy, gang))| {
+            let like = like[at % like.len()].clone();
+            let members = gang.members.iter().map(|member| Member { work: member.work, ..like.clone() });
+            Gang {
+                arrival: Time(gang.arrival.0 + copy * 3_333_333),
+                priority: gang.priority,
+                members: members.collect(),
+            }
+        });
+        self.pods = pods.collect();
+        self
+    }
+
+    /// The same without what the reference scheduler leaves out: slowdowns, cycles that keep people
+    /// waiting, gangs of unequal members, and gangs where equals are drawn.
     ///
     /// Whether unequal members fit can depend on which node the scores send the first of them to, so
     /// a pod bound elsewhere can make room for a gang; `ideal` tries gangs again when room is freed,
-    /// and the obvious scheduler tries at every moment.
+    /// and the obvious scheduler tries at every moment. A gang that fails half-way has drawn, too.
     pub(crate) fn plain(mut self) -> Case {
-        self.scores.retain(|(name, _)| *name != "random");
+        let most = if self.draws() { 1 } else { usize::MAX };
         for gang in &mut self.pods {
+            gang.members.truncate(most);
             let (first, rest) = gang.members.split_first_mut().expect("a gang has a member");
             rest.iter_mut().for_each(|member| *member = Member { work: member.work, ..first.clone() });
         }
-        Case { ties: Ties::NodeOrder, cycle: Span::ZERO, sharing: false, ..self }
+        Case { cycle: Span::ZERO, sharing: false, ..self }
+    }
+
+    /// Whether equally good nodes are drawn among.
+    fn draws(&self) -> bool {
+        self.ties == Ties::Seeded || self.scores.iter().any(|(name, _)| *name == "random")
     }
 
     /// What it describes.

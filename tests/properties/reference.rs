@@ -6,7 +6,10 @@ use slicewise::cluster::{Cluster, Placement};
 use slicewise::experiment::World;
 use slicewise::id::{NodeId, PodId};
 use slicewise::record::{Observer, ReasonId, Record};
+use slicewise::rng::Stream;
+use slicewise::sched::spec::Ties;
 use slicewise::units::{Span, Speed, Time};
+use std::cell::RefCell;
 
 struct Reference<'a> {
     world: &'a World,
@@ -16,17 +19,23 @@ struct Reference<'a> {
     waiting: Vec<(PodId, bool)>,
     /// By end, then by the order of binding.
     running: Vec<(Time, PodId, Placement)>,
+    /// Draws among equally good nodes, where the scenario wants them.
+    ties: Option<RefCell<Stream>>,
     log: Log,
 }
 
 /// The records of a run, in the order of [`Log::sorted`].
 pub(crate) fn run(world: &World) -> Log {
+    let scenario = world.scenario();
+    let spec = &scenario.scheduler;
+    let drawn = spec.ties == Ties::Seeded || spec.scores.iter().any(|score| score.name == "random");
     let mut reference = Reference {
         world,
         cluster: world.cluster().clone(),
         now: Time::ZERO,
         waiting: Vec::new(),
         running: Vec::new(),
+        ties: drawn.then(|| RefCell::new(Stream::new(scenario.seed, "ties", 0))),
         log: Log::default(),
     };
     reference.run();
@@ -121,11 +130,7 @@ impl Reference<'_> {
         order.sort_by_key(|first| (std::cmp::Reverse(pods[first.index()].priority), *first));
         for first in order {
             let mut cluster = self.cluster.clone();
-            let best = |cluster: &Cluster, pod: PodId, fit: &[NodeId]| {
-                fit.iter()
-                    .copied()
-                    .max_by_key(|node| (self.score(cluster, *node, pod), std::cmp::Reverse(*node)))
-            };
+            let best = |cluster: &Cluster, pod: PodId, fit: &[NodeId]| self.best(cluster, pod, fit);
             let Some(placed) = self.try_on(&mut cluster, first, best) else { continue };
             self.cluster = cluster;
             self.waiting.retain(|w| w.0 != first);
@@ -185,6 +190,16 @@ impl Reference<'_> {
         !ended.is_empty()
     }
 
+    /// The first of the best nodes, or one drawn among them.
+    fn best(&self, cluster: &Cluster, pod: PodId, fit: &[NodeId]) -> Option<NodeId> {
+        let scores: Vec<u64> = fit.iter().map(|node| self.score(cluster, *node, pod)).collect();
+        let best = *scores.iter().max()?;
+        let equals: Vec<NodeId> =
+            fit.iter().zip(&scores).filter(|(_, score)| **score == best).map(|(node, _)| *node).collect();
+        let chosen = self.ties.as_ref().map_or(0, |ties| ties.borrow_mut().below(equals.len() as u64));
+        Some(equals[chosen as usize])
+    }
+
     /// kube-scheduler's scores, from their formulas.
     fn score(&self, cluster: &Cluster, node: NodeId, pod: PodId) -> u64 {
         let (request, class) = (*self.world.pods().request(pod), cluster.class(node));
@@ -198,6 +213,8 @@ impl Reference<'_> {
                 let share = |(used, all): (u64, u64)| used as f64 / all as f64;
                 ((1.0 - (share(cpu) - share(memory)).abs() / 2.0) * 100.0) as u64
             }
+            // Not a figure of its own: a draw among the nodes that the others leave equal.
+            "random" => 0,
             other => panic!("no formula for {other}"),
         };
         scores.iter().map(|s| score(&s.name) * u64::from(s.weight)).sum()
