@@ -7,13 +7,17 @@
 //! ([`Cluster::changes_since`]).
 
 pub mod build;
+mod class;
+mod grant;
 pub mod spec;
 
-use crate::id::{GpuId, NodeId, SliceId};
+pub use class::{Need, NodeClass, Share, Slice, StaticRefusal};
+pub use grant::{Grant, Placement};
+
+use crate::id::{GpuId, NodeId};
 use crate::units::{Mib, MilliCpu};
-use crate::workload::Constraint;
-use crate::workload::request::{GpuRequest, Request, Unit};
-use std::collections::BTreeMap;
+use crate::workload::request::Request;
+use grant::{Take, bits, for_each_part, grant_matches, take_best};
 
 /// Most GPUs that one node can have: a grant is a bit mask.
 pub const GPUS_PER_NODE_MAX: usize = 64;
@@ -25,167 +29,6 @@ pub const AMOUNT_MAX: u64 = u32::MAX as u64 - 1;
 /// Parts of one GPU in which allocation is counted: a multiple of 1..=16 and of 1,000, so that
 /// replicas, compute slices and thousandths are all exact. MPS memory shares are rounded to it.
 pub const GPU_PARTS: u64 = 18_018_000;
-
-/// How the GPUs of a node are handed out, and what a GPU's `free` counter means.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Share {
-    /// Whole GPUs; free is 0 or 1.
-    Whole,
-    /// Thousandths; free is 0..=1000.
-    Milli,
-    /// MPS memory; free is in GB.
-    Memory {
-        /// GB of one GPU.
-        gb: u16,
-        /// Most pods on one GPU.
-        clients: u16,
-    },
-    /// Equal replicas; free counts them.
-    Replicas {
-        /// Replicas of one GPU.
-        replicas: u16,
-        /// Whether MPS or time-slicing stands behind them.
-        mps: bool,
-    },
-    /// A static MIG layout; free is a bit mask over these slices.
-    Slices {
-        /// The slices of every GPU, at most 16.
-        slices: Vec<Slice>,
-        /// Compute slices of the whole GPU.
-        compute: u8,
-    },
-}
-
-/// A MIG slice of a static layout.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slice {
-    /// Its profile.
-    pub profile: SliceId,
-    /// Profile name and start, for people: `3g.20gb@4`.
-    pub label: String,
-    /// First memory slice.
-    pub start: u8,
-    /// Memory slices taken.
-    pub size: u8,
-    /// Compute slices.
-    pub compute: u8,
-}
-
-/// What equal nodes have in common.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NodeClass {
-    /// Allocatable CPU.
-    pub cpu: MilliCpu,
-    /// Allocatable memory.
-    pub memory: Mib,
-    /// Most pods.
-    pub pods: u32,
-    /// GPUs.
-    pub gpus: u16,
-    /// GPU model: its catalogue id where it is known there, else as the trace names it; empty
-    /// without GPUs.
-    pub model: String,
-    /// Memory slices of one GPU, for pictures; 0 where unknown.
-    pub memory_slices: u8,
-    /// How its GPUs are handed out.
-    pub share: Share,
-    /// Labels.
-    pub labels: BTreeMap<String, String>,
-    /// Taints.
-    pub taints: Vec<spec::Taint>,
-    /// Price of a node for an hour.
-    pub price_per_hour: Option<f64>,
-}
-
-/// What a request takes from each of its GPUs on nodes of one class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
-    /// No GPU.
-    None,
-    /// So many units of the `free` counter on each of `count` GPUs.
-    Units {
-        /// Units on each GPU.
-        each: u16,
-        /// GPUs.
-        count: u16,
-    },
-    /// `count` free slices among those of the mask.
-    Slices {
-        /// Slices of the wanted profile.
-        mask: u16,
-        /// Slices wanted.
-        count: u16,
-    },
-    /// The class does not hand out such units.
-    Never,
-}
-
-/// Which parts of which GPUs a pod holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Grant {
-    /// None.
-    #[default]
-    None,
-    /// Its units on each GPU of the mask (bit i is the node's GPU i).
-    Gpus(u64),
-    /// One slice.
-    Slice {
-        /// GPU of the node.
-        gpu: u8,
-        /// Index into the class's slices.
-        slice: u8,
-    },
-    /// Several slices, as (GPU, slice).
-    Slices(Box<[(u8, u8)]>),
-}
-
-impl Grant {
-    /// The GPUs of the node that this grant touches, each once, ascending.
-    pub fn gpus(&self) -> impl Iterator<Item = u8> + use<> {
-        let mask = match self {
-            Grant::None => 0,
-            Grant::Gpus(mask) => *mask,
-            Grant::Slice { gpu, .. } => 1 << gpu,
-            Grant::Slices(slices) => slices.iter().fold(0, |mask, (gpu, _)| mask | 1 << gpu),
-        };
-        bits(mask)
-    }
-}
-
-/// Positions of the set bits, ascending.
-fn bits(mut mask: u64) -> impl Iterator<Item = u8> {
-    std::iter::from_fn(move || {
-        let bit = (mask != 0).then(|| mask.trailing_zeros() as u8)?;
-        mask &= mask - 1;
-        Some(bit)
-    })
-}
-
-/// Where a pod goes: a decision, not yet carried out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placement {
-    /// The node.
-    pub node: NodeId,
-    /// The parts of its GPUs.
-    pub grant: Grant,
-}
-
-impl Placement {
-    /// Compute slices that the grant holds on `gpu`; 0 outside MIG.
-    #[must_use]
-    pub fn compute_slices(&self, share: &Share, gpu: u8) -> u8 {
-        let Share::Slices { slices, .. } = share else { return 0 };
-        match &self.grant {
-            Grant::Slice { gpu: at, slice } if *at == gpu => slices[usize::from(*slice)].compute,
-            Grant::Slices(held) => held
-                .iter()
-                .filter(|(at, _)| *at == gpu)
-                .map(|(_, slice)| slices[usize::from(*slice)].compute)
-                .sum(),
-            _ => 0,
-        }
-    }
-}
 
 /// Consecutive nodes of one class, for scans.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -519,175 +362,20 @@ impl Cluster {
     }
 }
 
-impl NodeClass {
-    /// The `free` counter of an empty GPU.
-    #[must_use]
-    pub fn full(&self) -> u16 {
-        match &self.share {
-            Share::Whole => 1,
-            Share::Milli => 1_000,
-            Share::Memory { gb, .. } => *gb,
-            Share::Replicas { replicas, .. } => *replicas,
-            Share::Slices { slices, .. } => ((1_u32 << slices.len()) - 1) as u16,
-        }
-    }
-
-    /// Most pods on one GPU beyond what the units say.
-    fn clients(&self) -> u16 {
-        match self.share {
-            Share::Memory { clients, .. } => clients,
-            _ => u16::MAX,
-        }
-    }
-
-    /// What a GPU request takes from the GPUs of this class.
-    #[must_use]
-    pub fn need(&self, gpu: Option<GpuRequest>) -> Need {
-        let Some(GpuRequest { unit, count }) = gpu else { return Need::None };
-        let each = match (unit, &self.share) {
-            (Unit::Whole, Share::Whole) | (Unit::Replica, Share::Replicas { .. }) => 1,
-            (Unit::Milli(milli), Share::Milli) => milli,
-            (Unit::MemoryGb(gb), Share::Memory { .. }) => gb,
-            (Unit::Slice(profile), Share::Slices { slices, .. }) => {
-                let mask = slices
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, s)| s.profile == profile)
-                    .fold(0, |m, (i, _)| m | 1 << i);
-                return if mask == 0 { Need::Never } else { Need::Slices { mask, count } };
-            }
-            _ => return Need::Never,
-        };
-        Need::Units { each, count }
-    }
-
-    /// Parts of a GPU ([`GPU_PARTS`]) that a GPU request holds on this class.
-    #[must_use]
-    pub fn parts(&self, gpu: Option<GpuRequest>) -> u64 {
-        let Some(GpuRequest { unit, count }) = gpu else { return 0 };
-        let each = match (unit, &self.share) {
-            (Unit::Milli(milli), _) => GPU_PARTS / 1_000 * u64::from(milli),
-            (Unit::MemoryGb(gb), Share::Memory { gb: all, .. }) => {
-                GPU_PARTS * u64::from(gb) / u64::from(*all)
-            }
-            (Unit::Replica, Share::Replicas { replicas, .. }) => GPU_PARTS / u64::from(*replicas),
-            (Unit::Slice(profile), Share::Slices { slices, compute }) => {
-                let slice = slices.iter().find(|s| s.profile == profile).expect("a slice of this layout");
-                GPU_PARTS * u64::from(slice.compute) / u64::from(*compute)
-            }
-            _ => GPU_PARTS,
-        };
-        each * u64::from(count)
-    }
-
-    /// Whether the static side of a constraint holds: model, labels, taints, in the order of
-    /// kube-scheduler's filters; the first refusal.
-    ///
-    /// # Errors
-    /// The filter that refuses.
-    pub fn admits(&self, constraint: &Constraint) -> Result<(), StaticRefusal> {
-        let untolerated = |taint: &&spec::Taint| {
-            taint.effect != "PreferNoSchedule" && !constraint.tolerations.iter().any(|t| t.tolerates(taint))
-        };
-        if self.taints.iter().find(untolerated).is_some() {
-            return Err(StaticRefusal::Taint);
-        }
-        if !constraint.selector.iter().all(|(key, value)| self.labels.get(key) == Some(value)) {
-            return Err(StaticRefusal::Affinity);
-        }
-        if !constraint.models.is_empty()
-            && !constraint.models.iter().any(|m| m.eq_ignore_ascii_case(&self.model))
-        {
-            return Err(StaticRefusal::Model);
-        }
-        Ok(())
-    }
-}
-
-/// A refusal that no departure can lift.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StaticRefusal {
-    /// A taint that is not tolerated.
-    Taint,
-    /// Labels that the node lacks.
-    Affinity,
-    /// Another GPU model than allowed.
-    Model,
-}
-
-impl crate::workload::Toleration {
-    /// Whether this toleration covers `taint`, by Kubernetes' rules.
-    #[must_use]
-    pub fn tolerates(&self, taint: &spec::Taint) -> bool {
-        let effect = self.effect.is_empty() || self.effect == taint.effect;
-        let key = self.key.is_empty() || self.key == taint.key;
-        effect && key && self.value.as_ref().is_none_or(|v| *v == taint.value)
-    }
-}
-
 /// A requested amount in 32 bits; what does not fit stays more than any node has.
 #[must_use]
 pub fn cut(amount: u64) -> u32 {
     u32::try_from(amount).unwrap_or(u32::MAX)
 }
 
-/// What one part of a grant takes from one GPU.
-enum Take {
-    Units(u16),
-    Slice(u16),
-}
-
-fn for_each_part(need: Need, grant: &Grant, mut each: impl FnMut(usize, Take)) {
-    match grant {
-        Grant::None => {}
-        Grant::Gpus(mask) => {
-            let Need::Units { each: units, .. } = need else { unreachable!("checked by grant_matches") };
-            bits(*mask).for_each(|gpu| each(usize::from(gpu), Take::Units(units)));
-        }
-        Grant::Slice { gpu, slice } => each(usize::from(*gpu), Take::Slice(1 << slice)),
-        Grant::Slices(slices) => {
-            slices.iter().for_each(|(gpu, slice)| each(usize::from(*gpu), Take::Slice(1 << slice)))
-        }
-    }
-}
-
-fn grant_matches(need: Need, grant: &Grant) -> bool {
-    match (need, grant) {
-        (Need::None, Grant::None) => true,
-        (Need::Units { count, .. }, Grant::Gpus(mask)) => mask.count_ones() == u32::from(count),
-        (Need::Slices { mask, count: 1 }, Grant::Slice { slice, .. }) => mask >> slice & 1 == 1,
-        (Need::Slices { mask, count }, Grant::Slices(slices)) => {
-            slices.len() == usize::from(count) && slices.iter().all(|(_, slice)| mask >> slice & 1 == 1)
-        }
-        _ => false,
-    }
-}
-
-/// The `count` best able GPUs of `gpus` as a mask: lowest number, least room or most room first.
-fn take_best(
-    gpus: usize,
-    count: usize,
-    choice: spec::GpuChoice,
-    able: impl Fn(usize) -> bool,
-    room: impl Fn(usize) -> u32,
-) -> Option<u64> {
-    let mut mask = 0_u64;
-    for _ in 0..count {
-        let rest = (0..gpus).filter(|gpu| mask >> gpu & 1 == 0 && able(*gpu));
-        let best = match choice {
-            spec::GpuChoice::FirstFit => rest.min(),
-            spec::GpuChoice::BestFit => rest.min_by_key(|gpu| (room(*gpu), *gpu)),
-            spec::GpuChoice::WorstFit => rest.min_by_key(|gpu| (u32::MAX - room(*gpu), *gpu)),
-        };
-        mask |= 1 << best?;
-    }
-    Some(mask)
-}
-
 #[cfg(test)]
 mod tests {
     use super::spec::GpuChoice::{BestFit, FirstFit, WorstFit};
     use super::*;
+    use crate::id::SliceId;
+    use crate::workload::Constraint;
+    use crate::workload::request::{GpuRequest, Unit};
+    use std::collections::BTreeMap;
 
     fn class(gpus: u16, share: Share) -> NodeClass {
         NodeClass {
