@@ -39,7 +39,8 @@ fn group(name: &str, count: u32, gpus: u16, mode: Mode) -> NodeGroup {
 }
 
 fn world(workload: Workload, nodes: Vec<NodeGroup>, scheduler: SchedulerSpec, to: Sharing) -> World {
-    let translation = Translation { to, rule: Rule::CeilBoth, product: Some("a100-40gb".to_owned()) };
+    let translation =
+        Translation { to, whole_to: None, rule: Rule::CeilBoth, product: Some("a100-40gb".to_owned()) };
     let scenario = Scenario {
         name: "bench".to_owned(),
         seed: 1,

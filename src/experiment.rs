@@ -26,7 +26,7 @@ use crate::sched::score::{Score, Scores};
 use crate::sim::check::Checker;
 use crate::sim::{self, Outcome, Setup};
 use crate::units::Time;
-use crate::workload::request::{Request, Sharing, SliceNames, Translation};
+use crate::workload::request::{Request, Rule, Sharing, SliceNames, Translation};
 use crate::workload::view::Pods;
 use crate::workload::{GpuDemand, Workload};
 use rayon::prelude::*;
@@ -137,19 +137,20 @@ fn shapes(by_demand: &[Request]) -> (Vec<Request>, Vec<ShapeId>) {
 fn translation(scenario: &Scenario, cluster: &Cluster) -> Result<Translation, String> {
     let given = scenario.workload.translation.clone();
     let gpu_classes = || cluster.classes().iter().filter(|class| 0 < class.gpus);
-    let mut modes: Vec<Sharing> = gpu_classes().map(|class| sharing(&class.share)).collect();
+    let mut modes: Vec<Sharing> = gpu_classes().map(|class| class.share.sharing()).collect();
     modes.sort_unstable();
     modes.dedup();
+    let translation = |to| Translation { to, whole_to: None, rule: Rule::default(), product: None };
     let mut translation = match (given, &modes[..]) {
         (Some(given), _) => given,
-        (None, []) => Translation { to: Sharing::Whole, rule: Default::default(), product: None },
-        (None, [only]) => Translation { to: *only, rule: Default::default(), product: None },
+        (None, []) => translation(Sharing::Whole),
+        (None, [only]) => translation(*only),
         (None, _) => {
             return Err("its nodes share GPUs in several ways, so what pods ask for is not clear".to_owned());
         }
     };
     if translation.product.is_none() {
-        let of_mode = gpu_classes().filter(|class| sharing(&class.share) == translation.to);
+        let of_mode = gpu_classes().filter(|class| class.share.sharing() == translation.to);
         let mut models: Vec<&str> = of_mode.map(|class| class.model.as_str()).collect();
         models.sort_unstable();
         models.dedup();
@@ -158,17 +159,6 @@ fn translation(scenario: &Scenario, cluster: &Cluster) -> Result<Translation, St
         }
     }
     Ok(translation)
-}
-
-fn sharing(share: &Share) -> Sharing {
-    match share {
-        Share::Whole => Sharing::Whole,
-        Share::Milli => Sharing::Fraction,
-        Share::Memory { .. } => Sharing::Mps,
-        Share::Replicas { mps: true, .. } => Sharing::MpsReplicas,
-        Share::Replicas { mps: false, .. } => Sharing::TimeSlicing,
-        Share::Slices { .. } => Sharing::Mig,
-    }
 }
 
 /// Parts of a GPU that a demand can keep busy.

@@ -13,6 +13,7 @@ pub use pods::{Fate, Line, PodLog};
 pub use slices::Slices;
 pub use summary::{Frame, sample, summarize, wait_curve};
 
+use crate::workload::request::Sharing;
 use serde::Serialize;
 
 /// What became of the pods of a run. `total` is the sum of the other six.
@@ -79,6 +80,15 @@ pub struct Level {
     pub capacity: f64,
 }
 
+/// GPU equivalents held under one mode.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ModeLevel {
+    /// The mode.
+    pub mode: Sharing,
+    /// Its level; the capacity is the GPUs of its nodes.
+    pub gpus: Level,
+}
+
 /// A reason for which pods were refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Refusal {
@@ -106,6 +116,8 @@ pub struct Summary {
     /// GPUs held by pods, in whole-GPU equivalents: a fraction counts its thousandths, a MIG slice
     /// its compute slices ÷ those of the GPU, an MPS slice its memory share, a replica 1 ÷ replicas.
     pub gpus: Level,
+    /// The same by mode, for the modes that the cluster has.
+    pub gpus_by_mode: Vec<ModeLevel>,
     /// GPUs with at least one pod.
     pub gpus_touched: Level,
     /// CPUs requested by running pods.
@@ -137,6 +149,8 @@ pub struct Timeline {
     pub start_s: f64,
     /// GPU equivalents allocated: mean in each step.
     pub gpus: Vec<f64>,
+    /// The same by mode, where the cluster has several.
+    pub gpus_by_mode: Vec<(Sharing, Vec<f64>)>,
     /// CPUs allocated: mean in each step.
     pub cpus: Vec<f64>,
     /// Pods running: mean in each step.

@@ -3,7 +3,7 @@
 use super::{GPU_PARTS, spec};
 use crate::id::SliceId;
 use crate::units::{Mib, MilliCpu};
-use crate::workload::request::{GpuRequest, Unit};
+use crate::workload::request::{GpuRequest, Sharing, Unit};
 use crate::workload::{Constraint, Toleration};
 use std::collections::BTreeMap;
 
@@ -35,6 +35,21 @@ pub enum Share {
         /// Compute slices of the whole GPU.
         compute: u8,
     },
+}
+
+impl Share {
+    /// What pods ask for of such GPUs.
+    #[must_use]
+    pub fn sharing(&self) -> Sharing {
+        match self {
+            Share::Whole => Sharing::Whole,
+            Share::Milli => Sharing::Fraction,
+            Share::Memory { .. } => Sharing::Mps,
+            Share::Replicas { mps: true, .. } => Sharing::MpsReplicas,
+            Share::Replicas { mps: false, .. } => Sharing::TimeSlicing,
+            Share::Slices { .. } => Sharing::Mig,
+        }
+    }
 }
 
 /// A MIG slice of a static layout.

@@ -4,11 +4,12 @@
 //! which intervals were added. The timeline has equal steps; when the run outgrows them, two become
 //! one, so memory is constant and no length need be known beforehand.
 
-use super::{Level, Timeline};
+use super::{Level, ModeLevel, Timeline};
 use crate::cluster::{Cluster, GPU_PARTS, Grant};
 use crate::id::{NodeId, PodId, ShapeId};
 use crate::record::{Observer, Reasons, Record};
 use crate::units::{Span, Time};
+use crate::workload::request::Sharing;
 use crate::workload::view::Pods;
 use rustc_hash::FxHashMap;
 
@@ -26,7 +27,11 @@ enum Kind {
     Running,
 }
 
-const KINDS: usize = 6;
+/// Levels kept: the [`Kind`]s, then the parts of a GPU held under each way of sharing.
+const KINDS: usize = MODES + Sharing::ALL.len();
+
+/// The first of the levels by mode.
+const MODES: usize = 6;
 
 /// The window over which averages and peaks are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,13 +109,27 @@ impl<'a> Levels<'a> {
             .or_insert_with(|| empty.classes()[class].parts(pods.requests[shape.index()].gpu))
     }
 
+    /// The level of a node's mode.
+    fn mode(&self, node: NodeId) -> usize {
+        MODES + self.empty.class(node).share.sharing() as usize
+    }
+
+    /// The modes of the cluster's GPUs, in their own order.
+    fn modes(&self) -> Vec<Sharing> {
+        let classes = self.empty.classes().iter().filter(|class| 0 < class.gpus);
+        let present: Vec<Sharing> = classes.map(|class| class.share.sharing()).collect();
+        Sharing::ALL.into_iter().filter(|mode| present.contains(mode)).collect()
+    }
+
     fn bound(&mut self, pod: PodId, node: NodeId, grant: &Grant) {
         let request = *self.pods.request(pod);
         *self.level(Kind::Queue) -= 1;
         *self.level(Kind::Running) += 1;
         *self.level(Kind::Cpu) += request.cpu.0;
         *self.level(Kind::Memory) += request.memory.0;
-        *self.level(Kind::GpuParts) += self.parts(pod, node);
+        let (parts, mode) = (self.parts(pod, node), self.mode(node));
+        *self.level(Kind::GpuParts) += parts;
+        self.level[mode] += parts;
         for gpu in grant.gpus() {
             let pods = &mut self.on_gpu[self.empty.gpu_id(node, gpu).index()];
             *pods += 1;
@@ -125,7 +144,9 @@ impl<'a> Levels<'a> {
         *self.level(Kind::Running) -= 1;
         *self.level(Kind::Cpu) -= request.cpu.0;
         *self.level(Kind::Memory) -= request.memory.0;
-        *self.level(Kind::GpuParts) -= self.parts(pod, node);
+        let (parts, mode) = (self.parts(pod, node), self.mode(node));
+        *self.level(Kind::GpuParts) -= parts;
+        self.level[mode] -= parts;
         for gpu in grant.gpus() {
             let pods = &mut self.on_gpu[self.empty.gpu_id(node, gpu).index()];
             *pods -= 1;
@@ -140,48 +161,65 @@ impl<'a> Levels<'a> {
         (self.window.from.min(to), to)
     }
 
-    fn summary(&self, kind: Kind, unit: f64, capacity: f64) -> Level {
+    fn summary(&self, kind: usize, unit: f64, capacity: f64) -> Level {
         let (from, to) = self.measured();
         let span = to.since(from);
-        let mean =
-            if span == Span::ZERO { 0.0 } else { self.sum[kind as usize] as f64 / span.0 as f64 / unit };
-        Level { mean, peak: self.peak[kind as usize] as f64 / unit, capacity }
+        let mean = if span == Span::ZERO { 0.0 } else { self.sum[kind] as f64 / span.0 as f64 / unit };
+        Level { mean, peak: self.peak[kind] as f64 / unit, capacity }
     }
 
     /// GPU equivalents, GPUs touched, CPUs, GiB, queue, running.
     #[must_use]
-    pub fn summaries(&self) -> [Level; KINDS] {
+    pub fn summaries(&self) -> [Level; MODES] {
         let gpus = self.empty.gpus() as f64;
         let total = |of: fn(&crate::cluster::NodeClass) -> u64| {
             self.empty.nodes().map(|n| of(self.empty.class(n))).sum::<u64>() as f64
         };
         [
-            self.summary(Kind::GpuParts, GPU_PARTS as f64, gpus),
-            self.summary(Kind::GpusTouched, 1.0, gpus),
-            self.summary(Kind::Cpu, 1e3, total(|c| c.cpu.0) / 1e3),
-            self.summary(Kind::Memory, 1024.0, total(|c| c.memory.0) / 1024.0),
-            self.summary(Kind::Queue, 1.0, 0.0),
-            self.summary(Kind::Running, 1.0, 0.0),
+            self.summary(Kind::GpuParts as usize, GPU_PARTS as f64, gpus),
+            self.summary(Kind::GpusTouched as usize, 1.0, gpus),
+            self.summary(Kind::Cpu as usize, 1e3, total(|c| c.cpu.0) / 1e3),
+            self.summary(Kind::Memory as usize, 1024.0, total(|c| c.memory.0) / 1024.0),
+            self.summary(Kind::Queue as usize, 1.0, 0.0),
+            self.summary(Kind::Running as usize, 1.0, 0.0),
         ]
+    }
+
+    /// GPU equivalents by mode, for the modes that the cluster has.
+    #[must_use]
+    pub fn by_mode(&self) -> Vec<ModeLevel> {
+        let gpus = |mode: Sharing| {
+            let classes = self.empty.nodes().map(|node| self.empty.class(node));
+            classes.filter(|c| c.share.sharing() == mode).map(|c| f64::from(c.gpus)).sum()
+        };
+        let level = |mode| self.summary(MODES + mode as usize, GPU_PARTS as f64, gpus(mode));
+        self.modes().into_iter().map(|mode| ModeLevel { mode, gpus: level(mode) }).collect()
     }
 
     /// The levels over time.
     #[must_use]
     pub fn timeline(&self) -> Timeline {
         let used = self.steps.used(self.now);
-        let column = |kind: Kind, unit: f64| {
-            let mean = |(i, step): (usize, &Step)| {
-                step.sum[kind as usize] as f64 / self.steps.length(i, self.now) / unit
-            };
+        let column = |kind: usize, unit: f64| {
+            let mean =
+                |(i, step): (usize, &Step)| step.sum[kind] as f64 / self.steps.length(i, self.now) / unit;
             self.steps.steps[..used].iter().enumerate().map(mean).collect()
         };
         Timeline {
             step_s: Span(self.steps.width).as_secs_f64(),
             start_s: 0.0,
-            gpus: column(Kind::GpuParts, GPU_PARTS as f64),
-            cpus: column(Kind::Cpu, 1e3),
-            running: column(Kind::Running, 1.0),
-            queue: column(Kind::Queue, 1.0),
+            gpus: column(Kind::GpuParts as usize, GPU_PARTS as f64),
+            gpus_by_mode: match &self.modes()[..] {
+                // With one mode it would be the level of all.
+                [] | [_] => Vec::new(),
+                several => several
+                    .iter()
+                    .map(|mode| (*mode, column(MODES + *mode as usize, GPU_PARTS as f64)))
+                    .collect(),
+            },
+            cpus: column(Kind::Cpu as usize, 1e3),
+            running: column(Kind::Running as usize, 1.0),
+            queue: column(Kind::Queue as usize, 1.0),
             queue_max: self.steps.steps[..used].iter().map(|s| s.queue_max as f64).collect(),
         }
     }

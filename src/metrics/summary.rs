@@ -55,6 +55,7 @@ pub fn summarize(frame: &Frame<'_>, log: &PodLog, levels: &Levels<'_>, attempts:
         classes,
         namespaces,
         gpus,
+        gpus_by_mode: levels.by_mode(),
         gpus_touched,
         cpus,
         memory_gib,

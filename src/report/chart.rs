@@ -172,6 +172,7 @@ pub(super) fn nothing(picture: &mut Picture, plot: &Plot, words: &str) {
 }
 
 /// One line of a chart over time: pieces (from, to, mean), seconds.
+#[derive(Clone)]
 struct Steps {
     pieces: Vec<(f64, f64, f64)>,
 }
@@ -335,10 +336,13 @@ fn over_time<'a>(
     (names, lines.collect())
 }
 
-/// GPUs allocated over time, a line per variant.
+/// GPUs allocated over time, a line per variant, and one per mode of a variant that has several.
 #[must_use]
 pub fn allocation(variants: &[VariantResult]) -> Picture {
-    let (names, lines) = over_time(variants, |v| &v.timeline.gpus);
+    let modes: Vec<(String, Steps)> = variants.iter().flat_map(by_mode).collect();
+    let (mut names, mut lines) = over_time(variants, |v| &v.timeline.gpus);
+    names.extend(modes.iter().map(|(name, _)| name.as_str()));
+    lines.extend(modes.iter().map(|(_, steps)| steps.clone()));
     let mut limits: Vec<f64> = variants.iter().map(|v| v.summary.gpus.capacity).collect();
     limits.retain(|l| 0.0 < *l);
     limits.sort_by(f64::total_cmp);
@@ -355,6 +359,14 @@ pub fn allocation(variants: &[VariantResult]) -> Picture {
         format!("{} {} of {} on average", v.name, level(v.summary.gpus.mean), level(v.summary.gpus.capacity))
     });
     Picture { alt: alt("GPUs allocated over time", figures), ..chart.draw() }
+}
+
+fn by_mode(variant: &VariantResult) -> impl Iterator<Item = (String, Steps)> {
+    let timeline = &variant.timeline;
+    timeline.gpus_by_mode.iter().map(|(mode, gpus)| {
+        let name = format!("{} · {}", variant.name, mode.word());
+        (name, Steps::new(gpus, timeline.start_s, timeline.step_s))
+    })
 }
 
 /// Pods waiting over time, a line per variant.

@@ -2,7 +2,9 @@
 //! folder without one was never finished.
 
 use super::{Page, Picture, allocation, html, human::number, queue, slices, summary, waits};
+use crate::workload::request::Sharing;
 use rayon::prelude::*;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -161,14 +163,21 @@ fn remove_old_slices(charts: &Path) -> Result<(), WriteError> {
 /// Levels over time, a row per variant and step.
 fn timeline(page: &Page) -> Vec<u8> {
     let mut out = csv::Writer::from_writer(Vec::new());
-    out.write_record(["variant", "time_s", "gpus", "cpus", "running", "queue", "queue_max"])
-        .expect("a vector takes all");
+    let modes: BTreeSet<Sharing> =
+        page.variants.iter().flat_map(|v| &v.timeline.gpus_by_mode).map(|(mode, _)| *mode).collect();
+    let header = ["variant", "time_s", "gpus", "cpus", "running", "queue", "queue_max"].map(str::to_owned);
+    let by_mode = modes.iter().map(|mode| format!("gpus_{}", mode.word().replace('-', "_")));
+    out.write_record(header.into_iter().chain(by_mode)).expect("a vector takes all");
     for variant in &page.variants {
         let line = &variant.timeline;
         for step in 0..line.gpus.len() {
             let time = line.start_s + step as f64 * line.step_s;
+            let held = |mode| line.gpus_by_mode.iter().find(|(m, _)| m == mode).map(|(_, gpus)| gpus);
             let levels = [&line.gpus, &line.cpus, &line.running, &line.queue, &line.queue_max]
-                .map(|levels| levels.get(step).copied().map_or_else(String::new, number));
+                .map(Some)
+                .into_iter()
+                .chain(modes.iter().map(held))
+                .map(|levels| levels.and_then(|l| l.get(step)).copied().map_or_else(String::new, number));
             out.write_field(&variant.name).expect("a vector takes all");
             out.write_record(std::iter::once(number(time)).chain(levels)).expect("a vector takes all");
         }

@@ -445,6 +445,11 @@ static TRANSLATION: Object = Object {
     doc: "How demands become requests.",
     keys: &[
         Key::required("to", Kind::Choice(&SHARING), "what pods ask for"),
+        Key::optional(
+            "whole_to",
+            Kind::Choice(&SHARING),
+            "what pods ask for that need whole GPUs, where nodes share in several ways; left out, as all others",
+        ),
         Key::default("rule", Kind::Choice(&RULE), "ceil-both", "which slice a fraction of a GPU becomes"),
         Key::optional("product", Kind::Line, "GPU whose profiles and memory are meant"),
     ],

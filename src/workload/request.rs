@@ -100,6 +100,31 @@ pub enum Sharing {
     Fraction,
 }
 
+impl Sharing {
+    /// All of them, in their order.
+    pub const ALL: [Sharing; 6] = [
+        Sharing::Whole,
+        Sharing::Mig,
+        Sharing::Mps,
+        Sharing::MpsReplicas,
+        Sharing::TimeSlicing,
+        Sharing::Fraction,
+    ];
+
+    /// The word for it in scenarios and reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Sharing::Whole => "whole",
+            Sharing::Mig => "mig",
+            Sharing::Mps => "mps",
+            Sharing::MpsReplicas => "mps-replicas",
+            Sharing::TimeSlicing => "time-slicing",
+            Sharing::Fraction => "fraction",
+        }
+    }
+}
+
 /// From a fraction of a GPU to a MIG profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -125,6 +150,10 @@ pub enum Rule {
 pub struct Translation {
     /// What pods ask for.
     pub to: Sharing,
+    /// What pods ask for that need whole GPUs, on clusters whose nodes share in several ways;
+    /// `None` is as all others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub whole_to: Option<Sharing>,
     /// Rule for fractions under MIG; it also scales the memory of MPS slices (the refresh rules
     /// take the fraction of a 16 GB card, the others of the target).
     pub rule: Rule,
@@ -285,7 +314,11 @@ impl Translation {
             GpuDemand::Share { .. } | GpuDemand::Profile(_) => 1,
         };
         let product = || self.product(catalogue);
-        let unit = match self.to {
+        let to = match demand {
+            GpuDemand::Whole { .. } => self.whole_to.unwrap_or(self.to),
+            _ => self.to,
+        };
+        let unit = match to {
             Sharing::Whole => Unit::Whole,
             Sharing::MpsReplicas | Sharing::TimeSlicing => Unit::Replica,
             Sharing::Mig => Unit::Slice(slices.intern(self.profile(demand, profiles, product()?)?.name())),
@@ -447,7 +480,7 @@ mod tests {
 
     fn translation(to: Sharing, rule: Rule, product: &str) -> Translation {
         let product = (!product.is_empty()).then(|| product.to_owned());
-        Translation { to, rule, product }
+        Translation { to, whole_to: None, rule, product }
     }
 
     fn row(gpu: GpuDemand) -> PodRow<'static> {

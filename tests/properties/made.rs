@@ -214,7 +214,7 @@ impl Case {
     /// What it describes.
     pub(crate) fn world(&self) -> World {
         let product = Some("a100-40gb".to_owned());
-        let translation = Translation { to: self.to, rule: self.rule, product };
+        let translation = Translation { to: self.to, whole_to: None, rule: self.rule, product };
         let groups: Vec<NodeGroup> =
             self.nodes.iter().enumerate().map(|(i, node)| node.group(i, self.to)).collect();
         let classes = ["a", "b", "c"].iter().zip([1, 3, 5]);

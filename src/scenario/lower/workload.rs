@@ -436,12 +436,13 @@ impl<'a> Lower<Context<'a>> for Translation {
         record(item, |r| {
             let at = r.place("product");
             let to = r.take("to", context);
+            let whole_to = r.optional("whole_to", context);
             let rule = r.take("rule", context);
             let product: Option<Option<String>> = r.optional("product", context);
             if let Some(Some(product)) = &product {
                 context.gpu_model(product, &at, true);
             }
-            Some(Translation { to: to?, rule: rule?, product: product? })
+            Some(Translation { to: to?, whole_to: whole_to?, rule: rule?, product: product? })
         })
     }
 }

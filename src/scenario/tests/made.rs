@@ -216,18 +216,11 @@ fn changes() -> impl Strategy<Value = Changes> {
 }
 
 fn workload() -> impl Strategy<Value = WorkloadSpec> {
-    let to = vec![
-        Sharing::Whole,
-        Sharing::Mig,
-        Sharing::Mps,
-        Sharing::MpsReplicas,
-        Sharing::TimeSlicing,
-        Sharing::Fraction,
-    ];
+    let to = || select(Sharing::ALL.to_vec());
     let rules =
         vec![Rule::CeilCompute, Rule::CeilBoth, Rule::Nearest, Rule::Refresh16gbA100, Rule::Refresh16gbH100];
-    let translation = (select(to), select(rules), of(Just("a100-40gb".to_owned())))
-        .prop_map(|(to, rule, product)| Translation { to, rule, product });
+    let translation = (to(), of(to()), select(rules), of(Just("a100-40gb".to_owned())))
+        .prop_map(|(to, whole_to, rule, product)| Translation { to, whole_to, rule, product });
     let pods =
         prop_oneof![(vec(source(), 1..3), Just(None)), (vec(source(), 0..2), generate().prop_map(Some)),];
     (pods, changes(), of(translation), of(span_or_none()), of(any::<u64>())).prop_map(
