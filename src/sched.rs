@@ -99,7 +99,7 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Whether `pod` (the first of its gang) could be placed on the empty cluster: all members at
-    /// once, each on the first node that takes it.
+    /// once, each where the scores put it beside those before it, the first of equal nodes.
     #[must_use]
     pub fn can_ever_fit(&mut self, pod: PodId) -> bool {
         let shape = self.pods.shape(pod);
@@ -115,13 +115,12 @@ impl<'a> Scheduler<'a> {
         fits
     }
 
-    fn gang_fits_empty(&self, first: PodId) -> bool {
+    /// Placed as it would be on the idle cluster, so that a gang which passes is placed there.
+    fn gang_fits_empty(&mut self, first: PodId) -> bool {
         let mut cluster = self.empty.clone();
         self.pods.members(first).all(|member| {
             let shape = &self.shapes[self.pods.shape(member).index()];
-            let Some(node) = cluster.nodes().find(|node| shape.refusal(&cluster, *node).is_none()) else {
-                return false;
-            };
+            let Some(node) = self.rows.scan(shape, &cluster, None) else { return false };
             let need = shape.need(cluster.class_index(node));
             let grant = cluster.choose(node, need, self.gpu_choice).expect("the filter passed this node");
             cluster.bind(&shape.request, &Placement { node, grant });

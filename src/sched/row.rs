@@ -91,8 +91,8 @@ impl Rows {
         counts.map(|(mask, nodes)| (mask as u8, *nodes)).collect()
     }
 
-    /// Looks at every node.
-    fn scan(&mut self, of: &Shape, cluster: &Cluster, ties: Option<&mut Stream>) -> Option<NodeId> {
+    /// The same as [`Rows::best`], by looking at every node.
+    pub fn scan(&mut self, of: &Shape, cluster: &Cluster, ties: Option<&mut Stream>) -> Option<NodeId> {
         of.refusals(cluster, &mut self.refused);
         self.scores.totals(&of.request, cluster, &self.refused, &mut self.totals);
         // −1 where a node refuses: a mask of ones swallows whatever total stands there.
