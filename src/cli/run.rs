@@ -9,8 +9,9 @@ use crate::report::{self, Page};
 use crate::scenario::resolved::ScenarioFile;
 use crate::scenario::{self, Known};
 use crate::sched::score;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -149,8 +150,12 @@ impl Progress {
             false => ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(8)),
         };
         let style =
-            ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} pods  {per_sec}  {eta} left");
-        bar.set_style(style.expect("a template of known keys"));
+            ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} pods  {rate}  {eta} left");
+        let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // The template's own rate has decimals; a display that cannot be written to shows nothing.
+            let _ = write!(out, "{}/s", HumanCount(state.per_sec() as u64));
+        };
+        bar.set_style(style.expect("a template of known keys").with_key("rate", rate));
         Progress {
             bar,
             quiet: quiet || terminal,
