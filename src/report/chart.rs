@@ -344,7 +344,10 @@ pub fn allocation(variants: &[VariantResult]) -> Picture {
     names.extend(modes.iter().map(|(name, _)| name.as_str()));
     lines.extend(modes.iter().map(|(_, steps)| steps.clone()));
     let mut limits: Vec<f64> = variants.iter().map(|v| v.summary.gpus.capacity).collect();
-    limits.retain(|l| 0.0 < *l);
+    // A capacity far above all lines would press them flat; the table has it anyway.
+    const ROOM: f64 = 3.0;
+    let most = lines.iter().map(Steps::most).fold(0.0, f64::max);
+    limits.retain(|l| 0.0 < *l && (most == 0.0 || *l <= ROOM * most));
     limits.sort_by(f64::total_cmp);
     limits.dedup();
     let chart = OverTime {
