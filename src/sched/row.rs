@@ -95,13 +95,9 @@ impl Rows {
     pub fn scan(&mut self, of: &Shape, cluster: &Cluster, ties: Option<&mut Stream>) -> Option<NodeId> {
         of.refusals(cluster, &mut self.refused);
         self.scores.totals(&of.request, cluster, &self.refused, &mut self.totals);
-        // −1 where a node refuses: a mask of ones swallows whatever total stands there.
-        for (total, refused) in self.totals.iter_mut().zip(&self.refused) {
-            *total |= -i32::from(*refused != 0);
-        }
-        let (best, first) = leftmost_max(&self.totals)?;
+        let (best, first) = leftmost_max(&self.totals, &self.refused)?;
         let Some(stream) = ties else { return Some(NodeId::of(first)) };
-        let equals = || self.totals.iter().enumerate().filter(|(_, total)| **total == best);
+        let equals = || values(&self.totals, &self.refused).enumerate().filter(|(_, value)| *value == best);
         let chosen = stream.below(equals().count() as u64);
         equals().map(|(index, _)| NodeId::of(index)).nth(chosen as usize)
     }
@@ -139,20 +135,25 @@ impl Rows {
     }
 }
 
-/// The largest value and where it stands first; `None` where all are negative.
-fn leftmost_max(values: &[i32]) -> Option<(i32, usize)> {
+/// Totals, and −1 where a node refuses: a mask of ones swallows whatever stands there.
+fn values(totals: &[i32], refused: &[u8]) -> impl Iterator<Item = i32> {
+    totals.iter().zip(refused).map(|(total, refused)| *total | -i32::from(*refused != 0))
+}
+
+/// The largest value and where it stands first; `None` where all refuse.
+fn leftmost_max(totals: &[i32], refused: &[u8]) -> Option<(i32, usize)> {
     /// Long enough to compare many at once, short enough to search for the place.
     const CHUNK: usize = 64;
     let mut best = (-1, 0);
-    for (index, chunk) in values.chunks(CHUNK).enumerate() {
-        let largest = chunk.iter().copied().fold(-1, i32::max);
+    for (index, (totals, refused)) in totals.chunks(CHUNK).zip(refused.chunks(CHUNK)).enumerate() {
+        let largest = values(totals, refused).fold(-1, i32::max);
         if best.0 < largest {
-            best = (largest, index);
+            best = (largest, index * CHUNK);
         }
     }
-    let (value, chunk) = best;
-    let place = values[chunk * CHUNK..].iter().position(|v| *v == value);
-    (0 <= value).then(|| (value, chunk * CHUNK + place.expect("it was seen in this chunk")))
+    let (value, start) = best;
+    let place = || values(&totals[start..], &refused[start..]).position(|v| v == value);
+    (0 <= value).then(|| (value, start + place().expect("it was seen in this chunk")))
 }
 
 /// A node's entry: its score, or −1 where it refuses.
