@@ -26,9 +26,9 @@ use crate::sched::score::{Score, Scores};
 use crate::sim::check::Checker;
 use crate::sim::{self, Outcome, Setup};
 use crate::units::Time;
-use crate::workload::request::{Request, Rule, Sharing, SliceNames, Translation};
+use crate::workload::request::{Request, Rule, Sharing, SliceNames, Translation, share_milli};
 use crate::workload::view::Pods;
-use crate::workload::{GpuDemand, Workload};
+use crate::workload::{Demand, GpuDemand, Workload};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -213,16 +213,13 @@ fn notes(
         )),
     }
     let replicas = cluster.classes().iter().filter_map(|class| match class.share {
-        Share::Replicas { replicas, .. } => Some(u32::from(replicas)),
+        Share::Replicas { replicas, .. } => Some(u64::from(replicas)),
         _ => None,
     });
     if let Some(replicas) = replicas.max() {
-        let over = |demand: GpuDemand| match demand {
-            GpuDemand::Share { milli, .. } => 1_000 < u32::from(milli) * replicas,
-            GpuDemand::Whole { .. } => 1 < replicas,
-            GpuDemand::None | GpuDemand::Profile(_) => false,
-        };
-        let count = workload.pods.iter().filter(|pod| over(workload.demands[pod.demand.index()].gpu)).count();
+        let over =
+            |demand: &Demand| share_milli(demand).is_some_and(|milli| 1_000 < u64::from(milli) * replicas);
+        let count = workload.pods.iter().filter(|pod| over(&workload.demands[pod.demand.index()])).count();
         if 0 < count {
             notes.push(format!(
                 "{count} pods need more of a GPU than 1 of {replicas} replicas promises; a replica gives them their turn, not their share."
@@ -277,11 +274,6 @@ impl World {
     /// Simulates under `observer`, with the checker beside it.
     pub fn simulate(&self, observer: &mut impl Observer) -> Outcome {
         let mut checker = Checker::new(self.pods(), &self.workload.truths, &self.cluster);
-        self.simulate_unchecked(&mut (&mut checker, observer))
-    }
-
-    /// Simulates under `observer` alone, for measuring what the checker costs.
-    pub fn simulate_unchecked(&self, observer: &mut impl Observer) -> Outcome {
         let spec = &self.scenario.scheduler;
         let scheduler =
             Scheduler::new(self.pods(), &self.cluster, spec, self.scores.clone(), self.scenario.seed);
@@ -293,7 +285,7 @@ impl World {
             cycle: spec.cycle,
             speeds: self.speeds.as_ref(),
         };
-        sim::run(setup, self.cluster.clone(), scheduler, observer)
+        sim::run(setup, self.cluster.clone(), scheduler, &mut (&mut checker, observer))
     }
 
     /// Simulates and summarizes: what [`replicate`] needs.

@@ -176,12 +176,6 @@ impl Speed {
         assert!(ratio.is_finite() && 0.0 <= ratio, "a speed is a finite, non-negative ratio");
         Speed((libm::round(ratio * 1e6) as u32).max(1))
     }
-
-    /// The speed as a ratio to a full GPU.
-    #[must_use]
-    pub fn as_ratio(self) -> f64 {
-        f64::from(self.0) / 1e6
-    }
 }
 
 /// An amount of work: microseconds on a full GPU × 10⁶, so that work = span × [`Speed`] exactly.

@@ -111,14 +111,14 @@ impl Inputs {
     fn make(&self, recipe: &Recipe, cache: &mut Cache) -> Result<Made, Vec<Diagnostic>> {
         let mut errors = Vec::new();
         let mut notes = Vec::new();
-        let mut parts = Vec::new();
+        let mut files = Vec::new();
         let mut hashes = Vec::new();
         for source in &recipe.traces {
             match self.load(source, cache) {
                 Ok(loaded) => {
                     notes.extend(row_notes(source, &loaded, &recipe.changes));
                     hashes.push(loaded.sha256.clone());
-                    parts.push(loaded.workload.clone());
+                    files.push(loaded);
                 }
                 Err(more) => errors.extend(more),
             }
@@ -126,7 +126,8 @@ impl Inputs {
         if !errors.is_empty() {
             return Err(errors);
         }
-        parts.extend(recipe.generate.as_ref().map(|spec| trace::generate(spec, recipe.seed)));
+        let generated = recipe.generate.as_ref().map(|spec| trace::generate(spec, recipe.seed));
+        let parts: Vec<&Workload> = files.iter().map(|file| &file.workload).chain(&generated).collect();
         let merged = trace::merge(&parts);
         let workload = trace::apply(&merged, &recipe.changes, recipe.seed);
         if workload.is_empty() {

@@ -215,6 +215,41 @@ impl Score for LeastAllocated {
     }
 }
 
+/// kube-scheduler's MostAllocated over CPU and memory: `requested·100 ÷ capacity`.
+#[derive(Clone, Copy, Debug)]
+pub struct MostAllocated;
+
+impl Score for MostAllocated {
+    fn name(&self) -> &str {
+        "most-allocated"
+    }
+    fn score(&self, request: &Request, node: NodeView<'_>) -> i64 {
+        mean(usage(request, node), |requested, capacity| requested.min(capacity) * 100 / capacity)
+    }
+}
+
+/// kube-scheduler's NodeResourcesBalancedAllocation of 1.25–1.35 over CPU and memory:
+/// `(1 − |f₁ − f₂| ÷ 2)·100`, truncated; a resource that the node lacks is left out.
+///
+/// The only float in a score: one division each and IEEE subtraction, equal on every processor.
+#[derive(Clone, Copy, Debug)]
+pub struct BalancedAllocation;
+
+impl Score for BalancedAllocation {
+    fn name(&self) -> &str {
+        "balanced-allocation"
+    }
+    fn score(&self, request: &Request, node: NodeView<'_>) -> i64 {
+        let fraction = |(requested, capacity): (u64, u64)| (requested as f64 / capacity as f64).min(1.0);
+        let [cpu, memory] = usage(request, node);
+        let deviation = match (cpu.1, memory.1) {
+            (0, _) | (_, 0) => 0.0,
+            _ => ((fraction(cpu) - fraction(memory)) / 2.0).abs(),
+        };
+        ((1.0 - deviation) * 100.0) as i64
+    }
+}
+
 /// Division by a capacity through one multiplication, exact for the numerators that occur.
 #[derive(Clone, Copy, Debug)]
 struct Divisor {
@@ -268,40 +303,5 @@ mod tests {
             }
         }
         assert!(Divisor::percent_of(21_474_837).is_none() && Divisor::percent_of(0).is_none());
-    }
-}
-
-/// kube-scheduler's MostAllocated over CPU and memory: `requested·100 ÷ capacity`.
-#[derive(Clone, Copy, Debug)]
-pub struct MostAllocated;
-
-impl Score for MostAllocated {
-    fn name(&self) -> &str {
-        "most-allocated"
-    }
-    fn score(&self, request: &Request, node: NodeView<'_>) -> i64 {
-        mean(usage(request, node), |requested, capacity| requested.min(capacity) * 100 / capacity)
-    }
-}
-
-/// kube-scheduler's NodeResourcesBalancedAllocation of 1.25–1.35 over CPU and memory:
-/// `(1 − |f₁ − f₂| ÷ 2)·100`, truncated; a resource that the node lacks is left out.
-///
-/// The only float in a score: one division each and IEEE subtraction, equal on every processor.
-#[derive(Clone, Copy, Debug)]
-pub struct BalancedAllocation;
-
-impl Score for BalancedAllocation {
-    fn name(&self) -> &str {
-        "balanced-allocation"
-    }
-    fn score(&self, request: &Request, node: NodeView<'_>) -> i64 {
-        let fraction = |(requested, capacity): (u64, u64)| (requested as f64 / capacity as f64).min(1.0);
-        let [cpu, memory] = usage(request, node);
-        let deviation = match (cpu.1, memory.1) {
-            (0, _) | (_, 0) => 0.0,
-            _ => ((fraction(cpu) - fraction(memory)) / 2.0).abs(),
-        };
-        ((1.0 - deviation) * 100.0) as i64
     }
 }

@@ -45,14 +45,13 @@ struct Job {
 }
 
 /// What became of everybody: the balance that must hold at any moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Arrived.
-    pub arrived: u64,
+#[derive(Clone, Copy, Debug, Default)]
+struct Totals {
+    arrived: u64,
     /// Ran to the end.
-    pub finished: u64,
+    finished: u64,
     /// Left without running: gave up, turned away, never fit.
-    pub left: u64,
+    left: u64,
 }
 
 impl<'a> Checker<'a> {
@@ -70,12 +69,6 @@ impl<'a> Checker<'a> {
             totals: Totals::default(),
             now: Time::ZERO,
         }
-    }
-
-    /// The balance so far.
-    #[must_use]
-    pub fn totals(&self) -> Totals {
-        self.totals
     }
 
     fn bound(&mut self, pod: PodId, node: NodeId, grant: &Grant, speed: Speed) {

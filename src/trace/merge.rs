@@ -3,17 +3,18 @@
 use crate::id::PodId;
 use crate::workload::{Builder, GpuDemand, PodRow, Workload};
 use rustc_hash::FxHashSet;
+use std::borrow::Borrow;
 
 /// All pods by arrival; those of one moment in the order of `parts`. A name that an earlier part
 /// has too gets `@` and the number of its part, from 2: copies of a trace share all their names.
 #[must_use]
-pub fn merge(parts: &[Workload]) -> Workload {
+pub fn merge<W: Borrow<Workload>>(parts: &[W]) -> Workload {
     if let [only] = parts {
-        return only.clone();
+        return only.borrow().clone();
     }
     let mut builder = Builder::new();
     let mut taken = FxHashSet::default();
-    for (number, part) in parts.iter().enumerate() {
+    for (number, part) in parts.iter().map(Borrow::borrow).enumerate() {
         let copier = Copier::new(part, &mut builder);
         for pod in (0..part.len()).map(PodId::of) {
             let mut name = part.names.get(pod).into_owned();
