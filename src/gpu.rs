@@ -14,14 +14,18 @@
 //! A100-40GB), so a slice is always meant on one product.
 
 mod catalogue;
+pub mod driver;
 mod layout;
 mod places;
+mod plan;
 mod product;
 mod states;
+pub mod tools;
 
 pub use catalogue::{Catalogue, CatalogueError};
 pub use layout::{Layout, LayoutError, describe};
 pub use places::{Geometry, ListOrder, Place, PlaceId, Places, Slice};
+pub use plan::{Mode, Plan, Refusal, Step, TargetRefusal, plan, plan_geometry, plan_to};
 pub use product::{
     Attribute, Confidence, Engines, Fault, MigSpec, Mps, Product, ProductSpec, Profile, ProfileSpec,
 };

@@ -83,6 +83,8 @@ pub struct Counts {
 pub struct States {
     profiles: usize,
     places: Vec<Place>,
+    /// Profiles by index, larger ones first.
+    by_size: Vec<u8>,
     /// Engines of the whole GPU.
     pub(super) limit: Lanes,
     layouts: Vec<Places>,
@@ -128,10 +130,11 @@ impl States {
         let by_size = {
             let mut order: Vec<&Profile> = profiles.iter().collect();
             order.sort_by_key(|p| p.size_order());
-            order
+            order.iter().map(|p| p.index()).collect::<Vec<u8>>()
         };
         let mut states = States {
             profiles: profiles.len(),
+            by_size,
             limit: product.engines().map_or(Lanes::UNLIMITED, engine_lanes),
             toggled: vec![NONE; layouts.len() * places.len()],
             free: vec![0; layouts.len() * profiles.len()],
@@ -164,8 +167,8 @@ impl States {
                     states.free[i * profiles.len() + usize::from(profile)] |= 1 << start;
                 }
             }
-            let fits = |p: &&&Profile| states.free[i * profiles.len() + usize::from(p.index())] != 0;
-            states.largest[i] = by_size.iter().find(fits).map_or(NO_PROFILE, |p| p.index());
+            let fits = |p: &&u8| states.free[i * profiles.len() + usize::from(**p)] != 0;
+            states.largest[i] = states.by_size.iter().find(fits).copied().unwrap_or(NO_PROFILE);
         }
         states.count_more(&layouts);
         states.group(&layouts);
@@ -246,6 +249,12 @@ impl States {
     #[must_use]
     pub fn state(&self, layout: Layout) -> State {
         self.find(layout.places()).expect("a layout of this product")
+    }
+
+    /// Every place, by number.
+    #[must_use]
+    pub fn places(&self) -> &[Place] {
+        &self.places
     }
 
     /// A place by its number.
@@ -329,6 +338,12 @@ impl States {
             Ok(g) => &self.grouped[self.groups[g] as usize..self.groups[g + 1] as usize],
             Err(_) => &[],
         }
+    }
+
+    /// Every slice's profile, larger ones first (see [`Profile::size_order`]).
+    pub fn by_size(&self, geometry: Geometry) -> impl Iterator<Item = u8> {
+        let count = move |p: u8| usize::from(geometry.count(p));
+        self.by_size.iter().flat_map(move |p| std::iter::repeat_n(*p, count(*p)))
     }
 
     /// Counts the layouts of some profiles, by index.
