@@ -15,6 +15,7 @@
 
 mod catalogue;
 pub mod driver;
+mod fragmentation;
 mod layout;
 mod places;
 mod plan;
@@ -23,6 +24,7 @@ mod states;
 pub mod tools;
 
 pub use catalogue::{Catalogue, CatalogueError};
+pub use fragmentation::{Fragmentation, Free};
 pub use layout::{Layout, LayoutError, describe};
 pub use places::{Geometry, ListOrder, Place, PlaceId, Places, Slice};
 pub use plan::{Mode, Plan, Refusal, Step, TargetRefusal, plan, plan_geometry, plan_to};
