@@ -42,6 +42,7 @@ fn world(workload: Workload, nodes: Vec<NodeGroup>, scheduler: SchedulerSpec, to
     let translation =
         Translation { to, whole_to: None, rule: Rule::CeilBoth, product: Some("a100-40gb".to_owned()) };
     let scenario = Scenario {
+        gpus: Vec::new(),
         name: "bench".to_owned(),
         seed: 1,
         workload: WorkloadSpec { translation: Some(translation), ..WorkloadSpec::default() },

@@ -95,6 +95,7 @@ fn variant(name: &str, mode: Mode) -> Scenario {
         price_per_hour: None,
     };
     Scenario {
+        gpus: Vec::new(),
         name: name.to_owned(),
         seed: 1,
         workload: WorkloadSpec { generate: Some(pods), ..WorkloadSpec::default() },

@@ -5,11 +5,11 @@
 #![expect(clippy::print_stderr, reason = "this is the module that prints")]
 
 mod args;
+mod gpus;
 mod run;
 mod trace;
 
 use crate::diag::{self, Diagnostic};
-use crate::gpu::Catalogue;
 use crate::{experiment, scenario};
 use args::{Args, Colors, TraceVerb, Verb};
 use clap::{CommandFactory, Parser};
@@ -107,7 +107,7 @@ fn dispatch(args: Args) -> ExitCode {
         Verb::Run(verb) => run::run(verb, &terminal),
         Verb::Trace(TraceVerb::Inspect(verb)) => trace::inspect(verb, &terminal),
         Verb::Trace(TraceVerb::Generate(verb)) => trace::generate(verb, &terminal),
-        Verb::Gpus { model } => gpus(model.as_deref()),
+        Verb::Gpus(verb) => gpus::gpus(verb, &terminal),
         Verb::Init { folder } => init(folder, &terminal),
         Verb::Schema => print(&format!("{:#}\n", scenario::schema())),
         Verb::Completions { shell } => completions(*shell),
@@ -135,54 +135,6 @@ fn print(text: &str) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
-}
-
-/// The catalogue, a line each; or one product's profiles.
-fn gpus(model: Option<&str>) -> Result<(), Failure> {
-    let catalogue = Catalogue::builtin();
-    let Some(model) = model else {
-        let mut text = format!("{:<30} {:<46} {:>8} {:>4}  {}\n", "id", "name", "memory", "SMs", "MIG");
-        for product in catalogue.iter() {
-            let mig =
-                if product.is_mig() { format!("{} slices", product.compute_slices()) } else { "no".into() };
-            let memory = format!("{} GB", product.memory_gb());
-            text += &format!(
-                "{:<30} {:<46} {memory:>8} {:>4}  {mig}\n",
-                product.id(),
-                product.name(),
-                product.sms()
-            );
-        }
-        return print(&text);
-    };
-    let Some(product) = catalogue.find(model) else {
-        let help = match catalogue.suggest(model) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "`slicewise gpus` lists the models".to_owned(),
-        };
-        return Err(Failure::input("unknown-name", model, "no such GPU in the catalogue", &help));
-    };
-    let confidence = format!("{:?}", product.confidence()).to_lowercase();
-    let mut text = format!(
-        "{} ({}), {}, {} SMs, confidence {confidence}, from {}\n",
-        product.name(),
-        product.id(),
-        product.memory(),
-        product.sms(),
-        product.source()
-    );
-    for profile in product.profiles() {
-        let starts: Vec<String> = profile.starts().iter().map(u8::to_string).collect();
-        text += &format!(
-            "  {:<16} {} compute, {} memory slices, {}, starts {}\n",
-            profile.name(),
-            profile.compute_slices(),
-            profile.memory_slices(),
-            profile.memory(),
-            starts.join(" ")
-        );
-    }
-    print(&text)
 }
 
 /// Writes the quickstart with its trace as a start for one's own.

@@ -9,6 +9,7 @@
 //! | `figures` | what variants are compared by, what is best, the answer in sentences |
 //! | `table` | the comparison as text, JSON, YAML, CSV or Markdown |
 //! | `chart`, `slices`, `histogram` | pictures, as [`Picture`]s |
+//! | `gpu` | one product's MIG places, as text and as a picture |
 //! | `picture` | what a picture is made of |
 //! | `svg`, `bitmap` | a picture as SVG and as PNG, drawn by plotters |
 //! | `html` | the page |
@@ -20,6 +21,7 @@ mod chart;
 mod figures;
 mod folder;
 mod font;
+mod gpu;
 mod histogram;
 mod html;
 mod human;
@@ -34,6 +36,7 @@ mod sample;
 
 pub use chart::{allocation, queue, waits};
 pub use folder::{WriteError, atomic, write};
+pub use gpu::{layout_text, placements, placements_text};
 pub use histogram::{arrivals, categories, durations};
 pub use html::html;
 pub use human::number;

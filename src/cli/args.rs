@@ -51,12 +51,8 @@ pub(super) enum Verb {
     /// Inspect and make traces of pods
     #[command(subcommand)]
     Trace(TraceVerb),
-    /// List the GPUs of the catalogue, or one with its MIG profiles
-    #[command(before_help = "Examples:\n  slicewise gpus\n  slicewise gpus a100-40gb")]
-    Gpus {
-        /// Catalogue id, NVML name or product label
-        model: Option<String>,
-    },
+    /// List the GPUs of the catalogue, or show one: facts, MIG places, layouts
+    Gpus(Gpus),
     /// Write a first scenario and trace to edit
     #[command(
         before_help = "Examples:\n  slicewise init mine\n  slicewise init mine && slicewise run mine/scenario.yaml"
@@ -89,6 +85,7 @@ impl Verb {
         matches!(
             self,
             Verb::Run(Run { format: TableFormat::Json, .. })
+                | Verb::Gpus(Gpus { format: GpusFormat::Json, .. })
                 | Verb::Trace(TraceVerb::Inspect(Inspect { json: true, .. }))
         )
     }
@@ -120,6 +117,9 @@ pub(super) struct Run {
     /// Value of a ${NAME} in the scenario's file names; without it the environment's
     #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
     pub(super) set: Vec<(String, String)>,
+    /// YAML file of GPUs to lay over the catalogue
+    #[arg(long, value_name = "FILE", env = "SLICEWISE_GPUS")]
+    pub(super) gpus: Option<PathBuf>,
     /// Run only these variants
     #[arg(long, value_name = "VARIANT")]
     pub(super) only: Vec<String>,
@@ -129,6 +129,57 @@ pub(super) struct Run {
     /// Print the table and write nothing
     #[arg(long, conflicts_with = "out")]
     pub(super) no_report: bool,
+}
+
+/// Arguments of `gpus`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    before_help = "Examples:\n  slicewise gpus\n  slicewise gpus a100-40gb --geometries all\n  slicewise gpus a100-40gb --layout '3g@4 1g@0'\n  slicewise gpus h100-80gb-sxm --format json",
+    after_help = "`--format yaml` prints rows as `--gpus` reads them: a start for GPUs of your own."
+)]
+pub(super) struct Gpus {
+    /// Catalogue id, NVML name or product label
+    pub(super) model: Option<String>,
+    /// Form of the output
+    #[arg(short = 'o', long, value_enum, default_value_t = GpusFormat::Text)]
+    pub(super) format: GpusFormat,
+    /// Profiles whose maximal geometries are listed
+    #[arg(long, value_enum, default_value_t = GpusSet::Base, requires = "model")]
+    pub(super) geometries: GpusSet,
+    /// Show what a layout leaves free, such as `3g@4 1g 1g`
+    #[arg(long, requires = "model")]
+    pub(super) layout: Option<String>,
+    /// Draw its profiles and places into this SVG file too
+    #[arg(long, value_name = "FILE", requires = "model")]
+    pub(super) svg: Option<PathBuf>,
+    /// YAML file of GPUs to lay over the catalogue
+    #[arg(long, value_name = "FILE", env = "SLICEWISE_GPUS")]
+    pub(super) gpus: Option<PathBuf>,
+}
+
+/// Forms of what `gpus` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum GpusFormat {
+    /// For people
+    Text,
+    /// For scripts
+    Json,
+    /// Rows as `--gpus` reads them
+    Yaml,
+}
+
+/// Profiles that are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum GpusSet {
+    /// The ordinary profile of each size
+    Base,
+    /// Those and the double-memory 1g
+    #[value(alias = "double_memory")]
+    DoubleMemory,
+    /// All but graphics
+    Media,
+    /// All
+    All,
 }
 
 /// Arguments of `trace inspect`.
@@ -179,6 +230,9 @@ pub(super) struct Generate {
     /// Value of a ${NAME} in the scenario's file names
     #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
     pub(super) set: Vec<(String, String)>,
+    /// YAML file of GPUs to lay over the catalogue
+    #[arg(long, value_name = "FILE", env = "SLICEWISE_GPUS")]
+    pub(super) gpus: Option<PathBuf>,
 }
 
 /// Forms of the table.

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
-    let (mut file, inputs) = load(args.scenario.as_deref(), &args.set, terminal)?;
+    let (mut file, inputs) = load(args.scenario.as_deref(), &args.set, args.gpus.as_deref(), terminal)?;
     choose(&mut file, &args.only, args.seed)?;
     let interrupted = interruptible();
     let runs = simulate(&mut file, &inputs, terminal)?;
@@ -40,6 +40,7 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
 pub(super) fn load(
     path: Option<&Path>,
     set: &[(String, String)],
+    gpus: Option<&Path>,
     terminal: &Terminal,
 ) -> Result<(ScenarioFile, Inputs), Failure> {
     let (name, text) = match path {
@@ -52,7 +53,8 @@ pub(super) fn load(
     };
     let mut variables: BTreeMap<String, String> = std::env::vars().collect();
     variables.extend(set.iter().cloned());
-    let known = Known::builtin(&score::BUILT_IN, &variables);
+    let (gpus, catalogue) = super::gpus::catalogue(gpus)?;
+    let known = Known { scores: &score::BUILT_IN, catalogue: &catalogue, gpus: &gpus, variables: &variables };
     let (file, warnings) = scenario::load(&text, &name, &known)?;
     terminal.complain(warnings);
     let folder = path.filter(|p| *p != Path::new("-")).unwrap_or(Path::new(""));
@@ -72,7 +74,7 @@ fn standard_input() -> Result<String, Failure> {
     utf8(bytes, "-")
 }
 
-fn read_text(path: &Path) -> Result<String, Failure> {
+pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
     let name = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| {
         let help = match error.kind() {

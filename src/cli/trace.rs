@@ -158,7 +158,7 @@ fn sizes(statistics: &Statistics) -> Vec<(String, u64)> {
 }
 
 pub(super) fn generate(args: &Generate, terminal: &Terminal) -> Result<(), Failure> {
-    let (mut file, inputs) = load(Some(&args.scenario), &args.set, terminal)?;
+    let (mut file, inputs) = load(Some(&args.scenario), &args.set, args.gpus.as_deref(), terminal)?;
     choose(&mut file, args.only.as_slice(), args.seed)?;
     file.variants.truncate(1);
     let worlds = experiment::worlds(&mut file, &inputs, &[])?;

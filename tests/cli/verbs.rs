@@ -126,7 +126,62 @@ fn the_catalogue_is_printed() {
     let all = stage.run(&["gpus"]).ok().stdout;
     assert!(all.lines().any(|line| line.starts_with("a100-40gb ")), "{all}");
     let one = stage.run(&["gpus", "NVIDIA A100-SXM4-40GB"]).ok().stdout;
-    assert!(one.contains("3g.20gb") && one.contains("starts 0 4"), "{one}");
+    assert!(one.contains("│          3g           │          3g           │"), "{one}");
+    assert!(one.contains("3g.20gb + 1g.5gb x4   (without places: create the larger slices first)"), "{one}");
+    let free = stage.run(&["gpus", "a100-40gb", "--layout", "3g@0 1g@4"]).ok().stdout;
+    assert!(free.contains("1g.5gb        2  5 6 "), "{free}");
+    stage
+        .run(&["gpus", "a100-40gb", "--layout", "3g@0 4g"])
+        .fails(2, &["no room", "nearest that fit: [3g.20gb@0, 3g.20gb]"]);
+    stage.run(&["gpus", "t4", "--svg", "t4.svg"]).fails(2, &["has no MIG"]);
+    stage.run(&["gpus", "a30", "--svg", "a30.svg"]).ok();
+    assert!(std::fs::read_to_string(stage.path("a30.svg")).expect("written").starts_with("<svg"));
+}
+
+/// The fields that scripts rely on, for all products at once and for one.
+#[test]
+fn the_catalogue_is_printed_for_scripts() {
+    let stage = Stage::new();
+    let all: Value = serde_json::from_str(&stage.run(&["gpus", "-o", "json"]).ok().stdout).expect("JSON");
+    let all = all.as_array().expect("an array");
+    assert_eq!(all.len(), 59);
+    let mig: Vec<&Value> = all.iter().filter(|p| !p["counts"].is_null()).collect();
+    assert_eq!(mig.len(), 25);
+    let profiles: usize = mig.iter().map(|p| p["profiles"].as_array().expect("an array").len()).sum();
+    assert_eq!(profiles, 176);
+    assert!(all.iter().filter(|p| p["counts"].is_null()).all(|p| p["profiles"] == serde_json::json!([])));
+    let said = stage.run(&["gpus", "NVIDIA-A100-SXM4-40GB", "--format", "json"]).ok().stdout;
+    let one: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((&one["id"], &one["product"]), (&"a100-40gb".into(), &"NVIDIA A100-SXM4-40GB".into()));
+    let counts = serde_json::json!(
+        {"states": 298, "maximal_states": 19, "geometries": 38, "maximal_geometries": 12}
+    );
+    assert_eq!(one["counts"]["base"], counts);
+    assert_eq!(one["counts"]["all"]["states"], 2319);
+    let plain = &one["profiles"][0];
+    assert_eq!(
+        (&plain["name"], &plain["id"], &plain["instance_count"]),
+        (&"1g.5gb".into(), &19.into(), &7.into())
+    );
+    assert_eq!(plain["placements"][6], serde_json::json!({"start": 6, "size": 1}));
+}
+
+/// Rows go out as YAML and come back as a file of one's own.
+#[test]
+fn gpus_of_ones_own_are_laid_over_the_catalogue() {
+    let stage = Stage::new();
+    let rows = stage.run(&["gpus", "a30", "-o", "yaml"]).ok().stdout;
+    let own = rows
+        .replace("id: a30-24gb", "id: mine")
+        .replace("NVIDIA A30", "NVIDIA MINE")
+        .replace("- A30", "- mine too");
+    std::fs::write(stage.path("gpus.yaml"), own).expect("a file");
+    let all = stage.run(&["gpus", "--gpus", "gpus.yaml"]).ok().stdout;
+    assert!(all.contains("NVIDIA MINE") && all.contains("NVIDIA A30"), "{all}");
+    std::fs::write(stage.path("bad.yaml"), rows.replace("max: 4", "max: 5")).expect("a file");
+    stage
+        .run(&["gpus", "--gpus", "bad.yaml"])
+        .fails(2, &["bad-gpu", "its places hold 4 at most", "bad.yaml:"]);
 }
 
 #[test]

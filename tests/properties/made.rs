@@ -219,6 +219,7 @@ impl Case {
             self.nodes.iter().enumerate().map(|(i, node)| node.group(i, self.to)).collect();
         let classes = ["a", "b", "c"].iter().zip([1, 3, 5]);
         let scenario = Scenario {
+            gpus: Vec::new(),
             name: "case".to_owned(),
             seed: self.seed,
             workload: WorkloadSpec {
