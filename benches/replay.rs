@@ -86,7 +86,7 @@ fn pods(
 }
 
 fn first_fit() -> SchedulerSpec {
-    SchedulerSpec { scores: Vec::new(), gpu_choice: GpuChoice::FirstFit, ..SchedulerSpec::default() }
+    SchedulerSpec { scores: Vec::new(), gpu_choice: GpuChoice::FirstFit, ..SchedulerSpec::ideal() }
 }
 
 /// 1,000 nodes × 8 GPUs at 90 % load, whole-GPU pods of 1 to 8 GPUs.
@@ -120,7 +120,7 @@ fn least_allocated(count: u32) -> World {
         (GpuDemand::None, 1_000 * (1 + stream.below(16)), 1_024 * (1 + stream.below(64)))
     });
     let scores = vec![ScoreSpec { name: "least-allocated".to_owned(), weight: 1 }];
-    let scheduler = SchedulerSpec { scores, cycle: Span::from_secs(10), ..SchedulerSpec::default() };
+    let scheduler = SchedulerSpec { scores, cycle: Span::from_secs(10), ..SchedulerSpec::ideal() };
     world(workload, vec![group("node", 1_000, 0, Mode::Whole)], scheduler, Sharing::Whole)
 }
 

@@ -52,8 +52,8 @@ workload:
 cluster:
   nodes: [{name: gpu, count: 8, cpu: 96, memory: 384GiB, gpus: {model: a100-40gb, count: 8}}]
 variants:
-  - {name: spread, scheduler: {score: least-allocated}}
-  - {name: pack, scheduler: {score: pack-gpus}}
+  - {name: spread, scheduler: {profile: ideal, score: least-allocated}}
+  - {name: pack, scheduler: {profile: ideal, score: pack-gpus}}
 ";
 
 fn main() {

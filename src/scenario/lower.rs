@@ -12,7 +12,7 @@ use super::variables::{Refused, substitute};
 use super::{Known, Names};
 use crate::diag::nearest;
 use crate::perf::Behavior;
-use crate::sched::spec::{GpuChoice, Profile, SchedulerSpec, ScoreSpec, Ties};
+use crate::sched::spec::{Evicted, GpuChoice, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties};
 use crate::units::Span;
 use crate::yaml::{Entry, Item, Kind, Lower, Node, Problem, Record, Shape, Value, overlay, read, record};
 use std::collections::{BTreeMap, BTreeSet};
@@ -126,7 +126,12 @@ macro_rules! words {
 use words;
 
 words! {
-    Profile { "ideal" => Profile::Ideal }
+    Profile {
+        "kube-1.35" => Profile::Kube1_35,
+        "kube-1.25" => Profile::Kube1_25,
+        "ideal" => Profile::Ideal,
+    }
+    Evicted { "return" => Evicted::Return, "leave" => Evicted::Leave }
     GpuChoice {
         "first-fit" => GpuChoice::FirstFit,
         "best-fit" => GpuChoice::BestFit,
@@ -237,7 +242,10 @@ fn scenario(name: Option<String>, node: &Rc<Node>, context: &mut Context<'_>) ->
 impl<'a> Lower<Context<'a>> for SchedulerSpec {
     fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
         record(item, |r| {
-            let profile = r.take("profile", context);
+            let profile: Option<Profile> = r.take("profile", context);
+            if let Some(profile) = profile {
+                of_other_profile(profile, r, context);
+            }
             let only: Option<Option<ScoreSpec>> = r.optional("score", context);
             // The default is looked up only where it counts, in case nobody registered it.
             let scores = match r.has("score") {
@@ -247,13 +255,43 @@ impl<'a> Lower<Context<'a>> for SchedulerSpec {
             let gpu_choice = r.take("gpu_choice", context);
             let ties = r.take("ties", context);
             let cycle = r.take("cycle", context);
+            let kube = r.take("kube", context);
             Some(SchedulerSpec {
                 profile: profile?,
                 scores: only?.map_or(scores, |score| Some(vec![score]))?,
                 gpu_choice: gpu_choice?,
                 ties: ties?,
                 cycle: cycle?,
+                kube: kube?,
             })
+        })
+    }
+}
+
+/// Complains about keys that mean nothing under a profile, so that nobody believes they do.
+fn of_other_profile(profile: Profile, record: &Record, context: &mut Context<'_>) {
+    let (keys, of): (&[&str], &str) = match profile {
+        Profile::Ideal => (&["kube"], "the `kube-` profiles"),
+        Profile::Kube1_35 | Profile::Kube1_25 => (&["score", "scores", "ties"], "the profile `ideal`"),
+    };
+    for key in keys.iter().filter(|key| record.has(key)) {
+        let message = format!("`{key}` belongs to {of} and would change nothing here");
+        let problem = Problem::new("other-profile", &record.place(key), message);
+        let problem = problem.help(match profile {
+            Profile::Ideal => "leave it out, or choose a `kube-` profile",
+            _ => "add `profile: ideal`, or leave it out: kube-scheduler has its own scores and ties",
+        });
+        context.complain(problem.warning());
+    }
+}
+
+impl<'a> Lower<Context<'a>> for KubeSpec {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let grace = r.take("grace", context);
+            let evicted = r.take("evicted", context);
+            let cycle_time = r.take("cycle_time", context);
+            Some(KubeSpec { grace: grace?, evicted: evicted?, cycle_time: cycle_time? })
         })
     }
 }

@@ -617,22 +617,57 @@ static SCHEDULER: Object = Object {
     name: "the scheduler",
     doc: "Who decides where pods run.",
     keys: &[
-        Key::default("profile", Kind::Choice(&PROFILE), "ideal", "named behaviour of queue and retries"),
+        Key::default("profile", Kind::Choice(&PROFILE), "kube-1.35", "named behaviour of queue and retries"),
         Key::default(
             "scores",
             Kind::List(&List { of: SCORE, name: "scores", filled: false }),
             "[least-allocated]",
-            "scores of nodes, summed by weight; an empty list is first fit by node order",
+            "under `ideal`: scores of nodes, summed by weight; an empty list is first fit by node order",
         ),
         Key::short_for("score", SCORE, "scores", "the only score"),
         Key::default("gpu_choice", Kind::Choice(&GPU_CHOICE), "best-fit", "which GPU of the chosen node"),
-        Key::default("ties", Kind::Choice(&TIES), "node-order", "which of several equally good nodes"),
+        Key::default(
+            "ties",
+            Kind::Choice(&TIES),
+            "node-order",
+            "under `ideal`: which of several equally good nodes",
+        ),
         Key::default(
             "cycle",
             Kind::Span { positive: false },
             "0s",
             "cycles run at multiples of this; 0 runs one whenever something changed",
         ),
+        Key::default("kube", Kind::Object(&KUBE), "{}", "what surrounds kube-scheduler"),
+    ],
+};
+
+static KUBE: Object = Object {
+    name: "kube-scheduler's surroundings",
+    doc: "What a cluster and its users set around kube-scheduler; for the `kube-` profiles.",
+    keys: &[
+        Key::default(
+            "grace",
+            Kind::Span { positive: false },
+            "30s",
+            "how long an evicted pod keeps its place (terminationGracePeriodSeconds)",
+        ),
+        Key::default("evicted", Kind::Choice(&EVICTED), "return", "what becomes of an evicted pod"),
+        Key::default(
+            "cycle_time",
+            Kind::Span { positive: false },
+            "0s",
+            "how long one scheduling cycle takes; real ones take 0.5 to 20 ms",
+        ),
+    ],
+};
+
+static EVICTED: Choice = Choice {
+    name: "a fate of evicted pods",
+    doc: "What becomes of a pod that a preemption evicts.",
+    alternatives: &[
+        Alternative::word("return", "It is created anew at once and starts over, as by a Job."),
+        Alternative::word("leave", "It is gone, as a bare pod is."),
     ],
 };
 
@@ -650,10 +685,17 @@ static WEIGHTED: Object = Object {
 static PROFILE: Choice = Choice {
     name: "a scheduler profile",
     doc: "Named behaviour of queue and retries.",
-    alternatives: &[Alternative::word(
-        "ideal",
-        "Priority, then arrival; a waiting pod is tried again exactly when something changed that could serve it.",
-    )],
+    alternatives: &[
+        Alternative::word(
+            "kube-1.35",
+            "kube-scheduler 1.35: its queues, back-off, wake-ups, scores, sampling and preemption.",
+        ),
+        Alternative::word("kube-1.25", "The same of 1.25, which nos was built on."),
+        Alternative::word(
+            "ideal",
+            "Priority, then arrival; a waiting pod is tried again exactly when something changed that could serve it.",
+        ),
+    ],
 };
 
 static GPU_CHOICE: Choice = Choice {

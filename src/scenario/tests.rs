@@ -6,7 +6,7 @@ mod made;
 use super::resolved::ScenarioFile;
 use super::{Known, Names, load, resolved_yaml, schema, table};
 use crate::diag::Diagnostic;
-use crate::sched::spec::SchedulerSpec;
+use crate::sched::spec::{Evicted, Profile, SchedulerSpec};
 use crate::trace::spec::{Assume, Changes, Draw, Format};
 use crate::units::Span;
 use crate::yaml::{Kind, Node, Object, Shape, parse};
@@ -97,9 +97,11 @@ fn defaults_are_those_of_the_types() {
 #[test]
 fn variants_are_laid_over_the_scenario() {
     let file = good(FULL);
-    let [as_it_is, bootstrap, diurnal, _, _, third, alone] = file.variants.as_slice() else {
-        panic!("seven")
+    let [as_it_is, bootstrap, diurnal, _, _, third, real, _, alone] = file.variants.as_slice() else {
+        panic!("nine")
     };
+    assert_eq!(real.scheduler.profile, Profile::Kube1_25);
+    assert_eq!(real.scheduler.kube.evicted, Evicted::Leave);
     assert_eq!((as_it_is.seed, bootstrap.seed, alone.seed), (42, 7, 1));
     assert_eq!(as_it_is.workload.traces[1].file, "/data/mapped.csv");
     assert_eq!(as_it_is.workload.traces[2].file, "../spans.csv");
@@ -150,13 +152,13 @@ variants:
           pods: 110
           mode: whole
     scheduler:
-      profile: ideal
-      scores:
-        - name: least-allocated
-          weight: 1
+      profile: kube-1.35
       gpu_choice: best-fit
-      ties: node-order
       cycle: 0s
+      kube:
+        grace: 30s
+        evicted: return
+        cycle_time: 0s
     models:
       sharing: false
       default:

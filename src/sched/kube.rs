@@ -22,6 +22,7 @@ pub mod queue;
 pub mod resource;
 pub mod rules;
 pub mod score;
+pub mod view;
 
 use crate::id::{NodeId, PodId, ShapeId};
 use crate::rng::Stream;
@@ -175,7 +176,9 @@ pub struct Kube {
     cache: Cache,
     resources: Resources,
     order: NodeOrder<NodeId>,
+    /// The nodes in order; stale once one came or went.
     list: Vec<NodeId>,
+    list_stale: bool,
     start: usize,
     queue: Queue,
     /// Who is tried, and what happened since it was taken.
@@ -200,6 +203,7 @@ impl Kube {
             resources,
             order: NodeOrder::new(),
             list: Vec::new(),
+            list_stale: false,
             start: 0,
             in_flight: None,
             events: Vec::new(),
@@ -251,7 +255,7 @@ impl Kube {
         of.present = true;
         let spec = Arc::clone(self.cache.spec(self.cache.node(node).kind));
         self.order.add(node, &zone(&spec));
-        self.list = self.order.list();
+        self.list_stale = true;
         self.event(now, &Event::NodeAdded(node, spec));
     }
 
@@ -262,7 +266,7 @@ impl Kube {
         of.present = false;
         let zone = zone(self.cache.spec(self.cache.node(node).kind));
         self.order.remove(node, &zone);
-        self.list = self.order.list();
+        self.list_stale = true;
     }
 
     /// A node's name.
@@ -290,7 +294,7 @@ impl Kube {
         if zone(&old) != zone(&new) {
             self.order.remove(node, &zone(&old));
             self.order.add(node, &zone(&new));
-            self.list = self.order.list();
+            self.list_stale = true;
         }
         let mut changes = event::changes(&old, &new);
         // Before hints, one update is one event, whatever changed.
@@ -389,6 +393,9 @@ impl Kube {
     pub fn begin(&mut self, devices: &mut impl Devices) -> Option<Attempt> {
         assert!(self.in_flight.is_none(), "one cycle at a time");
         let pod = self.queue.pop()?;
+        if std::mem::take(&mut self.list_stale) {
+            self.list = self.order.list();
+        }
         self.in_flight = Some(pod);
         let waiting = self.queue.get(pod).expect("it was just taken");
         let (facts, nominated) = (waiting.facts, waiting.nominated);
@@ -557,6 +564,7 @@ impl Kube {
         statuses: &[(NodeId, Status)],
         devices: &mut impl Devices,
     ) -> Failure {
+        let nodes = self.list.len();
         let rejectors = statuses.iter().fold(Plugins::NONE, |all, (_, status)| all.and(status.rejector));
         let rules = self.cache.settings.rules;
         let preemption = match self.cache.settings.preemption {
@@ -567,7 +575,7 @@ impl Kube {
             Preemption::Off => (None, Nomination::Keep, Vec::new(), Vec::new()),
             Preemption::NotEligible(why) => (Some(why.to_owned()), Nomination::Keep, Vec::new(), Vec::new()),
             Preemption::Helpless(statuses) => {
-                let text = self.message(&statuses, Some(NO_HELP), "");
+                let text = self.message(nodes, &statuses, Some(NO_HELP), "");
                 (Some(text), Nomination::Clear, Vec::new(), Vec::new())
             }
             Preemption::Evict { node, victims, displaced } => {
@@ -578,11 +586,27 @@ impl Kube {
             true => format!("no new claims to deallocate, preemption: {text}"),
             false => format!("preemption: {text}"),
         });
-        let message = self.message(statuses, None, &post);
+        let message = self.message(nodes, statuses, None, &post);
         Failure { message, rejectors, victims, nomination, displaced }
     }
 
-    fn message(&self, statuses: &[(NodeId, Status)], absent: Option<&str>, post: &str) -> String {
+    /// What the nodes that are there would say to a pod of `shape`, were they empty.
+    #[must_use]
+    pub fn refusal_when_empty(&mut self, shape: ShapeId) -> String {
+        let nodes = self.order.list();
+        let statuses: Vec<(NodeId, Status)> =
+            nodes.iter().map(|node| (*node, self.cache.status_when_empty(shape, *node))).collect();
+        let refused: Vec<_> = statuses.into_iter().filter(|(_, status)| !status.is_success()).collect();
+        self.message(nodes.len(), &refused, None, "")
+    }
+
+    fn message(
+        &self,
+        nodes: usize,
+        statuses: &[(NodeId, Status)],
+        absent: Option<&str>,
+        post: &str,
+    ) -> String {
         let mut by_reasons: BTreeMap<Reasons, usize> = BTreeMap::new();
         for (_, status) in statuses {
             *by_reasons.entry(status.reasons).or_default() += 1;
@@ -591,7 +615,7 @@ impl Kube {
         let texts: Vec<(Vec<String>, usize)> =
             by_reasons.into_iter().map(|(reasons, count)| (reasons.texts(&names), count)).collect();
         let texts = texts.iter().map(|(texts, count)| (&texts[..], *count));
-        filter::message(self.list.len(), texts, absent, post)
+        filter::message(nodes, texts, absent, post)
     }
 
     /// Default preemption.

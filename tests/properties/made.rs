@@ -6,7 +6,7 @@ use slicewise::cluster::spec::{ClusterSpec, Gpus, Mode, Mps, NodeGroup, Taint};
 use slicewise::experiment::{World, prepare};
 use slicewise::perf::Behavior;
 use slicewise::scenario::resolved::{ModelsSpec, ReportSpec, Scenario, WorkloadSpec};
-use slicewise::sched::spec::{GpuChoice, Profile, SchedulerSpec, ScoreSpec, Ties};
+use slicewise::sched::spec::{GpuChoice, SchedulerSpec, ScoreSpec, Ties};
 use slicewise::units::{Mib, MilliCpu, Span, Time};
 use slicewise::workload::request::{Rule, Sharing, Translation};
 use slicewise::workload::{Builder, Constraint, GpuDemand, PodRow, Toleration, Workload};
@@ -229,7 +229,6 @@ impl Case {
             },
             cluster: ClusterSpec { nodes: groups.clone(), node_lists: Vec::new() },
             scheduler: SchedulerSpec {
-                profile: Profile::Ideal,
                 scores: self
                     .scores
                     .iter()
@@ -238,6 +237,7 @@ impl Case {
                 gpu_choice: self.gpu_choice,
                 ties: self.ties,
                 cycle: self.cycle,
+                ..SchedulerSpec::ideal()
             },
             models: ModelsSpec {
                 sharing: self.sharing,

@@ -45,7 +45,7 @@ fn accounted_for(world: &World, lines: &PodLog) {
                     || world.scenario().scheduler.scores.iter().any(|s| s.name == "random");
                 assert!(pod.gang != 1 && spec.patience.is_none() && drawn, "who can be placed is served");
             }
-            Fate::Unborn | Fate::Running => panic!("{:?} at the end of a run", line.fate),
+            Fate::Unborn | Fate::Running | Fate::Evicted => panic!("{:?} at the end of a run", line.fate),
         }
     }
 }

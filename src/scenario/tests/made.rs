@@ -4,7 +4,7 @@ use super::super::resolved::{ModelsSpec, ReportSpec, Scenario, Until, WorkloadSp
 use super::{FULL, ScenarioFile, good, read, resolved_yaml};
 use crate::cluster::spec::{ClusterSpec, Gpus, Mode, Mps, NodeGroup, NodeList, Taint};
 use crate::perf::Behavior;
-use crate::sched::spec::{GpuChoice, Profile, SchedulerSpec, ScoreSpec, Ties};
+use crate::sched::spec::{Evicted, GpuChoice, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties};
 use crate::trace::spec::{
     Arrivals, Assume, BadRows, Changes, ClassSpec, Columns, Draw, Format, Generate, GpuSpec, Law, ProfileMix,
     Source, Window,
@@ -279,9 +279,26 @@ fn scheduler() -> impl Strategy<Value = SchedulerSpec> {
     let score = (select(names), 1..=100_u32).prop_map(|(name, weight)| ScoreSpec { name, weight });
     let choices = select(vec![GpuChoice::FirstFit, GpuChoice::BestFit, GpuChoice::WorstFit]);
     let ties = select(vec![Ties::NodeOrder, Ties::Seeded]);
-    (vec(score, 0..3), choices, ties, span_or_none()).prop_map(|(scores, gpu_choice, ties, cycle)| {
-        SchedulerSpec { profile: Profile::Ideal, scores, gpu_choice, ties, cycle }
-    })
+    let ideal = (vec(score, 0..3), choices.clone(), ties, span_or_none()).prop_map(
+        |(scores, gpu_choice, ties, cycle)| SchedulerSpec {
+            scores,
+            gpu_choice,
+            ties,
+            cycle,
+            ..SchedulerSpec::ideal()
+        },
+    );
+    let evicted = select(vec![Evicted::Return, Evicted::Leave]);
+    let kube = (span_or_none(), evicted, span_or_none()).prop_map(|(grace, evicted, cycle_time)| KubeSpec {
+        grace,
+        evicted,
+        cycle_time,
+    });
+    let profiles = select(vec![Profile::Kube1_35, Profile::Kube1_25]);
+    let real = (profiles, choices, span_or_none(), kube).prop_map(|(profile, gpu_choice, cycle, kube)| {
+        SchedulerSpec { profile, gpu_choice, cycle, kube, ..SchedulerSpec::default() }
+    });
+    prop_oneof![ideal, real]
 }
 
 fn scenario() -> impl Strategy<Value = Scenario> {

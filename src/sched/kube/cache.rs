@@ -230,6 +230,11 @@ impl Cache {
         status
     }
 
+    /// What `node` would say to a pod of `shape`, were it empty.
+    pub(super) fn status_when_empty(&mut self, shape: ShapeId, node: NodeId) -> Status {
+        self.filters(shape, node, &Usage::default(), &[], &[], &mut ())
+    }
+
     /// The weighted sums of all scores of the feasible nodes.
     pub(super) fn totals(&mut self, shape: ShapeId, feasible: &[NodeId]) -> Vec<i64> {
         let mut totals: Vec<i64> = feasible.iter().map(|node| self.resource_score(shape, *node)).collect();

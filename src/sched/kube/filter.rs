@@ -2,6 +2,7 @@
 
 use super::node::Usage;
 use super::resource::{Amounts, PodRequest, ResourceId, Resources};
+pub use crate::record::Plugins;
 use std::collections::BTreeMap;
 
 /// A set of reasons: bit r is "Insufficient" of resource r, the others are named below.
@@ -99,49 +100,6 @@ pub enum Code {
     Unschedulable,
     /// It does not, whatever leaves it.
     Unresolvable,
-}
-
-/// A filter plugin, as a bit in a set of rejectors.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Plugins(pub u8);
-
-impl Plugins {
-    /// NodeUnschedulable.
-    pub const UNSCHEDULABLE: Plugins = Plugins(1);
-    /// TaintToleration.
-    pub const TAINTS: Plugins = Plugins(1 << 1);
-    /// NodeAffinity.
-    pub const AFFINITY: Plugins = Plugins(1 << 2);
-    /// NodeResourcesFit.
-    pub const FIT: Plugins = Plugins(1 << 3);
-    /// All of them.
-    pub const ALL: Plugins = Plugins(15);
-    /// None.
-    pub const NONE: Plugins = Plugins(0);
-    /// Names by bit, in the order in which they filter.
-    pub const NAMES: [&'static str; 4] =
-        ["NodeUnschedulable", "TaintToleration", "NodeAffinity", "NodeResourcesFit"];
-
-    /// Whether some plugin is in both.
-    #[must_use]
-    pub fn meets(self, other: Plugins) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    /// These and those.
-    #[must_use]
-    pub fn and(self, other: Plugins) -> Plugins {
-        Plugins(self.0 | other.0)
-    }
-
-    /// Their names, in filter order.
-    pub fn names(self) -> impl Iterator<Item = &'static str> {
-        Self::NAMES
-            .into_iter()
-            .enumerate()
-            .filter(move |(bit, _)| self.0 >> bit & 1 == 1)
-            .map(|(_, name)| name)
-    }
 }
 
 /// What a node says to a pod.
