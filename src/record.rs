@@ -6,6 +6,7 @@
 use crate::cluster::Grant;
 use crate::id::{NodeId, PodId};
 use crate::units::{Speed, Time};
+use rustc_hash::FxHashMap;
 
 /// Number of an interned reason; see [`Reasons`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -176,9 +177,20 @@ impl<O: Observer + ?Sized> Observer for &mut O {
 #[derive(Clone, Debug, Default)]
 pub struct Reasons {
     texts: Vec<String>,
+    known: FxHashMap<String, ReasonId>,
 }
 
 impl Reasons {
+    /// The id of a message, new or known.
+    pub fn intern(&mut self, text: &str) -> ReasonId {
+        if let Some(known) = self.known.get(text) {
+            return *known;
+        }
+        let id = self.add(text.to_owned());
+        self.known.insert(text.to_owned(), id);
+        id
+    }
+
     /// Stores a message that is not yet known.
     pub fn add(&mut self, text: String) -> ReasonId {
         self.texts.push(text);

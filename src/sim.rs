@@ -155,7 +155,11 @@ pub fn run(
         }
     }
     world.observer.progress(end, world.departed);
-    world.observer.end(end, &world.reasons);
+    let reasons = match &world.decider {
+        Decider::Ideal(_) => &world.reasons,
+        Decider::Kube(kube) => kube.reasons(),
+    };
+    world.observer.end(end, reasons);
     let attempts = match &world.decider {
         Decider::Ideal(scheduler) => scheduler.attempts(),
         Decider::Kube(kube) => kube.attempts(),
@@ -234,7 +238,7 @@ impl<O: Observer> World<'_, '_, O> {
             } else {
                 let reason = match &mut self.decider {
                     Decider::Ideal(scheduler) => scheduler.never_fits(first, &mut self.reasons),
-                    Decider::Kube(kube) => kube.never_fits(first, &self.setup.pods, &mut self.reasons),
+                    Decider::Kube(kube) => kube.never_fits(first, &self.setup.pods),
                 };
                 self.leave(first, State::Unborn, |pod| Record::NeverFits { pod, reason });
             }

@@ -645,7 +645,7 @@ impl Replay<'_> {
                 self.plan_end(pod, now + int(&self.input["pods"][pod]["duration_ms"]) as u64);
             }
             Outcome::Failed(failure) => {
-                row["error"] = json!(failure.message);
+                row["error"] = json!(self.kube.reasons().text(failure.message));
                 let mut names = BTreeSet::new();
                 for victim in &failure.victims {
                     let victim = victim.index();

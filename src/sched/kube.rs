@@ -20,22 +20,25 @@ pub mod node;
 pub mod preempt;
 pub mod queue;
 pub mod resource;
+mod row;
 pub mod rules;
 pub mod score;
 pub mod view;
 
 use crate::id::{NodeId, PodId, ShapeId};
+use crate::record::{self, ReasonId};
 use crate::rng::Stream;
 use crate::units::{Span, Time};
 use crate::workload::Toleration;
 use backoff::Backoff;
-use cache::{Cache, Node, Nominee};
+use cache::{Cache, Nominee};
 use event::{Event, zone};
 use filter::{Code, Names, Plugins, Reasons, Status};
 use node::{Affinity, NodeOrder, NodeSpec};
 use preempt::{Candidate, Target};
 use queue::{Facts, Queue};
-use resource::{PodRequest, Resources};
+use resource::{PodRequest, ResourceId, Resources};
+use row::PlainScores;
 use rules::Rules;
 use score::{Listed, Strategy};
 use std::collections::BTreeMap;
@@ -103,7 +106,7 @@ pub struct Shape {
     pub affinity: Affinity,
     /// The resource of GPUs whose sums do not say whether a pod fits, as with memory slices, where
     /// one GPU must hold it: [`Devices`] is asked as well.
-    pub device: Option<resource::ResourceId>,
+    pub device: Option<ResourceId>,
 }
 
 /// What stands behind resources that are no plain sums.
@@ -147,8 +150,8 @@ pub enum Outcome {
 /// Why a cycle failed, and what preemption wants done about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
-    /// The FailedScheduling message.
-    pub message: String,
+    /// The FailedScheduling message, of [`Kube::reasons`].
+    pub message: ReasonId,
     /// Plugins that rejected the pod; none for an error.
     pub rejectors: Plugins,
     /// Whom to evict.
@@ -179,6 +182,8 @@ pub struct Kube {
     /// The nodes in order; stale once one came or went.
     list: Vec<NodeId>,
     list_stale: bool,
+    /// Whether it is all nodes in order of their ids.
+    list_is_plain: bool,
     start: usize,
     queue: Queue,
     /// Who is tried, and what happened since it was taken.
@@ -191,6 +196,11 @@ pub struct Kube {
     /// Among exact ties of the best score this node is taken where the version draws: a recorded
     /// run's draw.
     drawn: Option<NodeId>,
+    reasons: record::Reasons,
+    /// Scratch of a scan.
+    feasible: Vec<NodeId>,
+    totals: Vec<i64>,
+    block: Vec<i32>,
 }
 
 impl Kube {
@@ -204,12 +214,17 @@ impl Kube {
             order: NodeOrder::new(),
             list: Vec::new(),
             list_stale: false,
+            list_is_plain: false,
             start: 0,
             in_flight: None,
             events: Vec::new(),
             allowances: Vec::new(),
             chance,
             drawn: None,
+            reasons: record::Reasons::default(),
+            feasible: Vec::new(),
+            totals: Vec::new(),
+            block: Vec::new(),
         }
     }
 
@@ -229,6 +244,12 @@ impl Kube {
         self.drawn = node;
     }
 
+    /// The texts of all messages.
+    #[must_use]
+    pub fn reasons(&self) -> &record::Reasons {
+        &self.reasons
+    }
+
     /// The queues.
     #[must_use]
     pub fn queue(&self) -> &Queue {
@@ -243,16 +264,15 @@ impl Kube {
 
     /// A node joins. Its id is the next one.
     pub fn add_node(&mut self, name: String, spec: NodeSpec, now: Time) -> NodeId {
-        let node = NodeId::of(self.cache.nodes.len());
         let kind = self.cache.kind(spec);
-        self.cache.nodes.push(Node::new(name, kind));
+        let node = self.cache.add_node(name, kind);
         self.join(node, now);
         node
     }
 
     fn join(&mut self, node: NodeId, now: Time) {
-        let of = &mut self.cache.nodes[node.index()];
-        of.present = true;
+        self.cache.nodes[node.index()].present = true;
+        self.cache.changed(node);
         let spec = Arc::clone(self.cache.spec(self.cache.node(node).kind));
         self.order.add(node, &zone(&spec));
         self.list_stale = true;
@@ -264,6 +284,7 @@ impl Kube {
         let of = &mut self.cache.nodes[node.index()];
         assert!(of.present, "a node leaves once");
         of.present = false;
+        self.cache.changed(node);
         let zone = zone(self.cache.spec(self.cache.node(node).kind));
         self.order.remove(node, &zone);
         self.list_stale = true;
@@ -286,9 +307,8 @@ impl Kube {
         let old = Arc::clone(self.cache.spec(self.cache.node(node).kind));
         let kind = self.cache.kind(spec);
         let new = Arc::clone(self.cache.spec(kind));
-        let of = &mut self.cache.nodes[node.index()];
-        of.kind = kind;
-        if !of.present {
+        self.cache.set_kind(node, kind);
+        if !self.cache.node(node).present {
             return self.join(node, now);
         }
         if zone(&old) != zone(&new) {
@@ -395,26 +415,27 @@ impl Kube {
         let pod = self.queue.pop()?;
         if std::mem::take(&mut self.list_stale) {
             self.list = self.order.list();
+            self.list_is_plain = self.list.len() == self.cache.nodes.len() && self.list.is_sorted();
         }
         self.in_flight = Some(pod);
         let waiting = self.queue.get(pod).expect("it was just taken");
         let (facts, nominated) = (waiting.facts, waiting.nominated);
         let outcome = match self.schedule(pod, facts, nominated, devices) {
-            Ok(Found { node, feasible, evaluated }) => {
+            Some(Found { node, feasible, evaluated }) => {
                 if let Some(at) = self.queue.get_mut(pod).expect("it waits").nominated.take() {
                     self.cache.unlist_nominated(pod, at);
                 }
                 self.cache.put_on(pod, facts, node);
                 Outcome::Placed { node, feasible, evaluated }
             }
-            Err(_) if self.list.is_empty() => Outcome::Failed(Failure {
-                message: "no nodes available to schedule pods".to_owned(),
+            None if self.list.is_empty() => Outcome::Failed(Failure {
+                message: self.reasons.intern("no nodes available to schedule pods"),
                 rejectors: Plugins::NONE,
                 victims: Vec::new(),
                 nomination: Nomination::Clear,
                 displaced: Vec::new(),
             }),
-            Err(statuses) => Outcome::Failed(self.fail(pod, facts, nominated, &statuses, devices)),
+            None => Outcome::Failed(self.fail(pod, facts, nominated, devices)),
         };
         Some(Attempt { pod, outcome })
     }
@@ -465,7 +486,7 @@ impl Kube {
         }
         let Facts { priority, shape, .. } = waiting.facts;
         if let Some(node) = wanted {
-            self.cache.nodes[node.index()].nominated.push(Nominee { pod, priority, shape });
+            self.cache.list_nominated(Nominee { pod, priority, shape }, node);
         }
         if let Some(node) = before {
             self.cache.unlist_nominated(pod, node);
@@ -473,53 +494,111 @@ impl Kube {
         }
     }
 
-    /// Filter, score, choose.
-    ///
-    /// # Errors
-    /// What each node says.
+    /// Filter, score, choose; `None` where no node takes the pod.
     fn schedule(
         &mut self,
         pod: PodId,
         facts: Facts,
         nominated: Option<NodeId>,
         devices: &mut impl Devices,
-    ) -> Result<Found, Vec<(NodeId, Status)>> {
-        let mut statuses: Vec<(NodeId, Status)> = Vec::new();
+    ) -> Option<Found> {
+        // The status of a nominated node that refuses counts, whether the scan reaches it or not.
+        let mut extra = None;
         if let Some(node) = nominated.filter(|node| self.cache.node(*node).present) {
-            let status = self.cache.status(pod, facts, node, devices);
-            if status.is_success() {
-                return Ok(Found { node, feasible: 1, evaluated: 1 });
+            if self.cache.status(pod, facts, node, devices).is_success() {
+                return Some(Found { node, feasible: 1, evaluated: 1 });
             }
-            statuses.push((node, status));
+            extra = Some(node);
         }
         let all = self.list.len();
+        if all == 0 || self.is_known_failure(facts, nominated) {
+            return None;
+        }
         let wanted = self.wanted();
-        let mut feasible = Vec::new();
+        let plain = match self.cache.has_nominees() || self.cache.has_fresh_row(facts.shape) {
+            true => None,
+            false => self.cache.plain_scores(facts.shape).filter(|_| self.list_is_plain),
+        };
+        let visited = plain.and_then(|scores| self.scan_plain(facts.shape, scores, wanted));
+        let visited = match visited {
+            Some(visited) => visited,
+            None => self.scan(pod, facts, wanted, devices),
+        };
+        let mut evaluated = visited;
+        if let Some(node) = extra {
+            let at = self.list.iter().position(|other| *other == node).expect("it is present");
+            evaluated += usize::from(visited <= (at + all - self.start) % all);
+        }
+        self.start = (self.start + evaluated) % all;
+        let feasible = self.feasible.len();
+        let node = match feasible {
+            0 => return None,
+            1 => self.feasible[0],
+            _ => self.choose(facts.shape),
+        };
+        Some(Found { node, feasible, evaluated })
+    }
+
+    /// Visits nodes from the start until one more feasible node is met than wanted, which ends the
+    /// scan, and with which the next one starts. Gathers the feasible nodes and their scores; the
+    /// number of nodes that count as processed.
+    fn scan(&mut self, pod: PodId, facts: Facts, wanted: usize, devices: &mut impl Devices) -> usize {
+        self.cache.refresh(facts.shape, devices);
+        self.feasible.clear();
+        self.totals.clear();
+        let all = self.list.len();
         for offset in 0..all {
-            let node = self.list[(self.start + offset) % all];
-            let status = self.cache.status(pod, facts, node, devices);
-            if !status.is_success() {
-                // The status of a nominated node is replaced when the scan comes to it.
-                match statuses.first_mut().filter(|(known, _)| *known == node) {
-                    Some(known) => known.1 = status,
-                    None => statuses.push((node, status)),
+            let at = self.start + offset;
+            let node = self.list[if all <= at { at - all } else { at }];
+            let leaf = self.cache.rows.row(facts.shape.index()).leaves[node.index()];
+            let fits = leaf.status == 0
+                && (self.cache.node(node).nominated.is_empty()
+                    || self.cache.status(pod, facts, node, devices).is_success());
+            if fits {
+                if self.feasible.len() == wanted {
+                    return offset;
                 }
-            } else if feasible.len() == wanted {
-                // One more than wanted ends the scan, and the next one starts with it.
-                break;
-            } else {
-                feasible.push(node);
+                self.feasible.push(node);
+                self.totals.push(i64::from(leaf.score));
             }
         }
-        let evaluated = feasible.len() + statuses.len();
-        if 0 < all {
-            self.start = (self.start + evaluated) % all;
+        all
+    }
+
+    /// The same where the list is in order of node ids and the shape allows it; `None` where nothing
+    /// is feasible, and what the nodes say is wanted.
+    fn scan_plain(&mut self, shape: ShapeId, scores: PlainScores, wanted: usize) -> Option<usize> {
+        /// Nodes at a time: enough to compare many at once, few enough to stop in time.
+        const BLOCK: usize = 128;
+        self.feasible.clear();
+        self.totals.clear();
+        let request = &self.cache.shapes[shape.index()].request;
+        let real = [ResourceId::CPU, ResourceId::MEMORY].map(|resource| request.real.get(resource) as f64);
+        let nonzero = request.nonzero.map(|amount| amount as f64);
+        let all = self.list.len();
+        let mut offset = 0;
+        while offset < all {
+            let at = (self.start + offset) % all;
+            let length = BLOCK.min(all - at).min(all - offset);
+            self.cache.plain.scan(at..at + length, real, nonzero, scores, &mut self.block);
+            for (index, score) in self.block.iter().enumerate().filter(|(_, score)| 0 <= **score) {
+                if self.feasible.len() == wanted {
+                    return Some(offset + index);
+                }
+                self.feasible.push(NodeId::of(at + index));
+                self.totals.push(i64::from(*score));
+            }
+            offset += length;
         }
-        match feasible[..] {
-            [] => Err(statuses),
-            [node] => Ok(Found { node, feasible: 1, evaluated }),
-            _ => Ok(Found { node: self.choose(facts.shape, &feasible), feasible: feasible.len(), evaluated }),
-        }
+        (!self.feasible.is_empty()).then_some(all)
+    }
+
+    /// Whether the last pod of this shape failed, and this one must fail alike: no node changed, no
+    /// room is kept for anybody, and there is nobody to evict.
+    fn is_known_failure(&self, facts: Facts, nominated: Option<NodeId>) -> bool {
+        nominated.is_none()
+            && !self.cache.has_nominees()
+            && self.cache.rows.memo(facts.shape.index(), facts.priority, facts.never_preempts).is_some()
     }
 
     /// How many feasible nodes a cycle looks for.
@@ -536,17 +615,23 @@ impl Kube {
     }
 
     /// The best of the feasible nodes.
-    fn choose(&mut self, shape: ShapeId, feasible: &[NodeId]) -> NodeId {
-        let totals = self.cache.totals(shape, feasible);
-        if self.cache.settings.rules.heap {
-            return feasible[score::heap_head(&totals).expect("some node is feasible")];
+    fn choose(&mut self, shape: ShapeId) -> NodeId {
+        if !self.cache.is_flat(shape, false) {
+            self.cache.add_normalized(shape, &self.feasible, &mut self.totals);
         }
-        let best = totals.iter().max().expect("some node is feasible");
-        let tied: Vec<NodeId> =
-            feasible.iter().zip(&totals).filter(|(_, total)| *total == best).map(|(node, _)| *node).collect();
-        match self.drawn.filter(|drawn| tied.contains(drawn)) {
+        if self.cache.settings.rules.heap {
+            return self.feasible[score::heap_head(&self.totals).expect("some node is feasible")];
+        }
+        let best = *self.totals.iter().max().expect("some node is feasible");
+        let tied = || self.feasible.iter().zip(&self.totals).filter(|(_, total)| **total == best);
+        match self.drawn.filter(|drawn| tied().any(|(node, _)| node == drawn)) {
             Some(drawn) => drawn,
-            None => tied[self.chosen(tied.len())],
+            None => {
+                let equals = tied().count();
+                let draw = self.chance.as_mut().map_or(0, |stream| stream.below(equals as u64));
+                let mut tied = self.feasible.iter().zip(&self.totals).filter(|(_, total)| **total == best);
+                *tied.nth(draw as usize).expect("a draw among them").0
+            }
         }
     }
 
@@ -561,43 +646,74 @@ impl Kube {
         pod: PodId,
         facts: Facts,
         nominated: Option<NodeId>,
-        statuses: &[(NodeId, Status)],
         devices: &mut impl Devices,
     ) -> Failure {
-        let nodes = self.list.len();
+        let shape = facts.shape.index();
+        let failure = |message, rejectors| Failure {
+            message,
+            rejectors,
+            victims: Vec::new(),
+            nomination: Nomination::Clear,
+            displaced: Vec::new(),
+        };
+        if self.is_known_failure(facts, nominated) {
+            let known = self.cache.rows.memo(shape, facts.priority, facts.never_preempts);
+            let known = known.expect("it is known");
+            return failure(known.message, known.rejectors);
+        }
+        let statuses: Vec<(NodeId, Status)> = self
+            .list
+            .clone()
+            .into_iter()
+            .map(|node| (node, self.cache.status(pod, facts, node, devices)))
+            .collect();
         let rejectors = statuses.iter().fold(Plugins::NONE, |all, (_, status)| all.and(status.rejector));
         let rules = self.cache.settings.rules;
+        let alone =
+            nominated.is_none() && !self.cache.has_nominees() && !self.cache.has_below(facts.priority);
         let preemption = match self.cache.settings.preemption {
             false => Preemption::Off,
-            true => self.preempt(pod, facts, nominated, statuses, devices),
+            true => self.preempt(pod, facts, nominated, &statuses, devices),
         };
-        let (text, nomination, victims, displaced) = match preemption {
-            Preemption::Off => (None, Nomination::Keep, Vec::new(), Vec::new()),
-            Preemption::NotEligible(why) => (Some(why.to_owned()), Nomination::Keep, Vec::new(), Vec::new()),
-            Preemption::Helpless(statuses) => {
-                let text = self.message(nodes, &statuses, Some(NO_HELP), "");
-                (Some(text), Nomination::Clear, Vec::new(), Vec::new())
+        let nodes = self.list.len();
+        let mut failure = failure(ReasonId(0), rejectors);
+        let text = match preemption {
+            Preemption::Off => {
+                failure.nomination = Nomination::Keep;
+                None
             }
+            Preemption::NotEligible(why) => {
+                failure.nomination = Nomination::Keep;
+                Some(why.to_owned())
+            }
+            Preemption::Helpless(statuses) => Some(self.message(nodes, &statuses, Some(NO_HELP), "")),
             Preemption::Evict { node, victims, displaced } => {
-                (None, Nomination::Set(node), victims, displaced)
+                failure = Failure { nomination: Nomination::Set(node), victims, displaced, ..failure };
+                None
             }
         };
         let post = text.map_or_else(String::new, |text| match rules.claims_message {
             true => format!("no new claims to deallocate, preemption: {text}"),
             false => format!("preemption: {text}"),
         });
-        let message = self.message(nodes, statuses, None, &post);
-        Failure { message, rejectors, victims, nomination, displaced }
+        let message = self.message(nodes, &statuses, None, &post);
+        failure.message = self.reasons.intern(&message);
+        if alone {
+            let of = (facts.priority, facts.never_preempts);
+            self.cache.rows.remember(shape, of, failure.message, rejectors);
+        }
+        failure
     }
 
     /// What the nodes that are there would say to a pod of `shape`, were they empty.
     #[must_use]
-    pub fn refusal_when_empty(&mut self, shape: ShapeId) -> String {
+    pub fn refusal_when_empty(&mut self, shape: ShapeId) -> ReasonId {
         let nodes = self.order.list();
         let statuses: Vec<(NodeId, Status)> =
             nodes.iter().map(|node| (*node, self.cache.status_when_empty(shape, *node))).collect();
         let refused: Vec<_> = statuses.into_iter().filter(|(_, status)| !status.is_success()).collect();
-        self.message(nodes.len(), &refused, None, "")
+        let message = self.message(nodes.len(), &refused, None, "");
+        self.reasons.intern(&message)
     }
 
     fn message(

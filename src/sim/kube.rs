@@ -34,7 +34,6 @@ pub struct KubeScheduler {
     timer: Option<(Time, Epoch)>,
     /// When the cluster or the pods last changed from outside.
     changed: Time,
-    texts: FxHashMap<String, ReasonId>,
     attempts: u64,
 }
 
@@ -52,7 +51,6 @@ impl KubeScheduler {
             in_flight: None,
             timer: None,
             changed: Time::ZERO,
-            texts: FxHashMap::default(),
             attempts: 0,
         }
     }
@@ -66,9 +64,8 @@ impl KubeScheduler {
     }
 
     /// The message for a pod that no node of the empty cluster takes.
-    pub(super) fn never_fits(&mut self, pod: PodId, pods: &Pods<'_>, reasons: &mut Reasons) -> ReasonId {
-        let text = self.kube.refusal_when_empty(pods.shape(pod));
-        self.reason(text, reasons)
+    pub(super) fn never_fits(&mut self, pod: PodId, pods: &Pods<'_>) -> ReasonId {
+        self.kube.refusal_when_empty(pods.shape(pod))
     }
 
     pub(super) fn arrive(&mut self, pod: PodId, pods: &Pods<'_>, now: Time) {
@@ -91,8 +88,9 @@ impl KubeScheduler {
         self.kube.queue().has_ready()
     }
 
-    fn reason(&mut self, text: String, reasons: &mut Reasons) -> ReasonId {
-        *self.texts.entry(text).or_insert_with_key(|text| reasons.add(text.clone()))
+    /// The texts of all messages.
+    pub(super) fn reasons(&self) -> &Reasons {
+        self.kube.reasons()
     }
 }
 
@@ -225,7 +223,7 @@ impl<O: Observer> World<'_, '_, O> {
 
     fn failed(&mut self, pod: PodId, failure: &Failure) {
         let Decider::Kube(kube) = &mut self.decider else { unreachable!("only kube-scheduler fails pods") };
-        let reason = kube.reason(failure.message.clone(), &mut self.reasons);
+        let reason = failure.message;
         let nominated = match failure.nomination {
             Nomination::Set(node) => Some(node),
             Nomination::Keep => kube.kube.queue().get(pod).and_then(|waiting| waiting.nominated),
@@ -291,11 +289,11 @@ impl<O: Observer> World<'_, '_, O> {
     pub(super) fn timer(&mut self, epoch: Epoch) {
         let now = self.calendar.now();
         let kube = self.kube();
-        if !kube.timer.take_if(|(_, planned)| *planned == epoch).is_some() {
+        if kube.timer.take_if(|(_, planned)| *planned == epoch).is_none() {
             return;
         }
         kube.kube.tick(now);
-        if now.0 % (30 * MICROS_PER_SECOND) == 0 {
+        if now.0.is_multiple_of(30 * MICROS_PER_SECOND) {
             kube.kube.flush(now);
         }
         if kube.kube.queue().has_ready() {

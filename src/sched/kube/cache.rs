@@ -1,15 +1,17 @@
 //! The scheduler's cache: nodes, what stands on them, and what they say to a pod.
 
 use super::filter::{self, Code, Plugins, Reasons, Status};
-use super::node::{self, NodeSpec, Term, Usage};
+use super::node::{self, NodeSpec, Usage};
 use super::preempt::{Target, Trial};
 use super::queue::Facts;
-use super::resource::Amounts;
-use super::score::{self, Room};
+use super::resource::{Amounts, ResourceId};
+use super::row::{Leaf, Plain, PlainScores, Rows};
+use super::score::{self, DEFAULT_RESOURCES, Listed, Room, Strategy};
 use super::{Devices, Settings, Shape};
 use crate::id::{NodeId, PodId, ShapeId};
 use crate::units::Time;
 use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A pod on a node.
@@ -59,6 +61,9 @@ struct Fixed {
     preference: i64,
 }
 
+/// CPU and memory that a plain scan divides exactly: 100 × as much is below 2⁵³.
+const PLAIN_MOST: f64 = (1_u64 << 46) as f64;
+
 #[derive(Clone, Debug)]
 pub(super) struct Cache {
     pub(super) settings: Settings,
@@ -68,8 +73,18 @@ pub(super) struct Cache {
     kind_of: FxHashMap<NodeSpec, usize>,
     /// By shape and kind, filled in when asked.
     fixed: Vec<Vec<Option<Fixed>>>,
+    /// By shape, for so many kinds: whether all score alike, and whether they admit it, too.
+    flat: Vec<Option<(usize, bool, bool)>>,
     /// Taints as messages of 1.34 and before name them.
     pub(super) taints: Vec<String>,
+    pub(super) rows: Rows,
+    pub(super) plain: Plain,
+    /// Nodes whose CPU or memory [`Plain`] cannot hold.
+    odd_nodes: usize,
+    /// Pods that have room kept for them.
+    nominees: usize,
+    /// Pods on nodes by priority.
+    priorities: BTreeMap<i32, u32>,
 }
 
 impl Cache {
@@ -81,13 +96,72 @@ impl Cache {
             kinds: Vec::new(),
             kind_of: FxHashMap::default(),
             fixed: Vec::new(),
+            flat: Vec::new(),
             taints: Vec::new(),
+            rows: Rows::new(),
+            plain: Plain::default(),
+            odd_nodes: 0,
+            nominees: 0,
+            priorities: BTreeMap::new(),
         }
+    }
+
+    pub(super) fn add_node(&mut self, name: String, kind: usize) -> NodeId {
+        self.nodes.push(Node::new(name, kind));
+        self.rows.add_node();
+        let columns =
+            self.plain.capacity.iter_mut().chain(&mut self.plain.real).chain(&mut self.plain.nonzero);
+        columns.for_each(|column| column.push(0.0));
+        self.plain.pods_free.push(0);
+        self.odd_nodes += 1;
+        let node = NodeId::of(self.nodes.len() - 1);
+        self.changed(node);
+        node
+    }
+
+    pub(super) fn set_kind(&mut self, node: NodeId, kind: usize) {
+        self.nodes[node.index()].kind = kind;
+        self.changed(node);
+    }
+
+    /// A node or what stands on it changed.
+    pub(super) fn changed(&mut self, node: NodeId) {
+        self.rows.changed(node);
+        let (at, of) = (node.index(), &self.nodes[node.index()]);
+        let kind = &self.kinds[of.kind];
+        let odd = |capacity: f64| !(0.0 < capacity && capacity < PLAIN_MOST);
+        let was_odd = self.plain.capacity.iter().any(|column| odd(column[at]));
+        for (column, resource) in [ResourceId::CPU, ResourceId::MEMORY].into_iter().enumerate() {
+            self.plain.capacity[column][at] = kind.allocatable.get(resource) as f64;
+            self.plain.real[column][at] = of.usage.real.get(resource) as f64;
+            self.plain.nonzero[column][at] = of.usage.nonzero[column] as f64;
+        }
+        let is_odd = self.plain.capacity.iter().any(|column| odd(column[at]));
+        self.odd_nodes = self.odd_nodes + usize::from(is_odd) - usize::from(was_odd);
+        self.plain.pods_free[at] = (kind.spec.pods - of.usage.pods).clamp(-1, 1) as i32;
+    }
+
+    /// Room is kept for a pod.
+    pub(super) fn list_nominated(&mut self, nominee: Nominee, node: NodeId) {
+        self.nodes[node.index()].nominated.push(nominee);
+        self.nominees += 1;
+    }
+
+    /// Whether room is kept for anybody.
+    pub(super) fn has_nominees(&self) -> bool {
+        0 < self.nominees
+    }
+
+    /// Whether some pod on a node is below a priority.
+    pub(super) fn has_below(&self, priority: i32) -> bool {
+        self.priorities.first_key_value().is_some_and(|(lowest, _)| *lowest < priority)
     }
 
     pub(super) fn add_shape(&mut self, shape: Shape) -> ShapeId {
         self.shapes.push(shape);
         self.fixed.push(Vec::new());
+        self.flat.push(None);
+        self.rows.add_shape();
         ShapeId::of(self.shapes.len() - 1)
     }
 
@@ -124,6 +198,8 @@ impl Cache {
         let of = &mut self.nodes[node.index()];
         of.usage.add(&self.shapes[facts.shape.index()].request);
         of.residents.push(Resident { target, shape: facts.shape, terminating: false, preempted: false });
+        *self.priorities.entry(facts.priority).or_default() += 1;
+        self.changed(node);
     }
 
     pub(super) fn take_off(&mut self, pod: PodId, node: NodeId) {
@@ -131,10 +207,90 @@ impl Cache {
         let at = of.residents.iter().position(|r| r.target.pod == pod).expect("a pod of this node");
         let resident = of.residents.remove(at);
         of.usage.remove(&self.shapes[resident.shape.index()].request);
+        let priority = resident.target.priority;
+        let equals = self.priorities.get_mut(&priority).expect("it was counted");
+        *equals -= 1;
+        if *equals == 0 {
+            self.priorities.remove(&priority);
+        }
+        self.changed(node);
     }
 
     pub(super) fn unlist_nominated(&mut self, pod: PodId, node: NodeId) {
-        self.nodes[node.index()].nominated.retain(|nominee| nominee.pod != pod);
+        let nominated = &mut self.nodes[node.index()].nominated;
+        let before = nominated.len();
+        nominated.retain(|nominee| nominee.pod != pod);
+        self.nominees -= before - nominated.len();
+    }
+
+    /// Brings the row of a shape up to date. *O*(changed nodes).
+    pub(super) fn refresh(&mut self, shape: ShapeId, devices: &mut impl Devices) {
+        let stale = self.rows.stale(shape.index());
+        let mut row = self.rows.take(shape.index());
+        let mut update = |cache: &mut Cache, node: NodeId| {
+            let usage = std::mem::take(&mut cache.nodes[node.index()].usage);
+            let status = cache.filters(shape, node, &usage, &[], &[], devices);
+            cache.nodes[node.index()].usage = usage;
+            let score = if status.is_success() { cache.resource_score(shape, node) as i32 } else { 0 };
+            row.leaves[node.index()] = Leaf { status: cache.rows.index(status), score };
+        };
+        match stale {
+            Some(stale) => stale.into_iter().for_each(|node| update(self, node)),
+            None => (0..self.nodes.len()).for_each(|index| update(self, NodeId::of(index))),
+        }
+        self.rows.put(shape.index(), row);
+    }
+
+    /// Whether a row is worth bringing up to date: few nodes changed since it was used.
+    pub(super) fn has_fresh_row(&self, shape: ShapeId) -> bool {
+        self.rows.stale(shape.index()).is_some_and(|stale| stale.len() * 16 < self.nodes.len())
+    }
+
+    /// The scores of a plain scan, for a shape and nodes that allow it: CPU and memory alone are
+    /// asked for, scored as by default, and no kind of node is out of the question.
+    pub(super) fn plain_scores(&mut self, shape: ShapeId) -> Option<PlainScores> {
+        let Settings { rules, fit, balanced, ignored, .. } = &self.settings;
+        let pod = &self.shapes[shape.index()];
+        let plain = |listed: &[Listed]| *listed == DEFAULT_RESOURCES;
+        let fit = match fit {
+            None => 0,
+            Some((weight, Strategy::Least, listed)) if plain(listed) => *weight,
+            Some(_) => return None,
+        };
+        let balanced = match balanced {
+            None => 0,
+            Some((weight, listed)) if plain(listed) && !rules.balanced_change => *weight,
+            Some(_) => return None,
+        };
+        let asks = pod.request.real.iter().next().is_some();
+        let alone = pod.request.real.iter().all(|(resource, _)| resource < ResourceId::EPHEMERAL);
+        let on = self.settings.filters.meets(Plugins::FIT) && ignored.is_none();
+        if 0 < self.odd_nodes || !alone || pod.device.is_some() || !on {
+            return None;
+        }
+        let balanced = if asks || !rules.balanced_skips { balanced } else { 0 };
+        let scores = PlainScores { fit: fit as i32, balanced: balanced as i32 };
+        self.is_flat(shape, true).then_some(scores)
+    }
+
+    /// Whether all kinds of node score alike by taints and preferences; and, if `admitted` is asked,
+    /// refuse nobody by what they are.
+    pub(super) fn is_flat(&mut self, shape: ShapeId, admitted: bool) -> bool {
+        let kinds = self.kinds.len();
+        if let Some((flat, admits)) =
+            self.flat[shape.index()].filter(|(of, ..)| *of == kinds).map(|f| (f.1, f.2))
+        {
+            return flat && (admits || !admitted);
+        }
+        let pod = &self.shapes[shape.index()];
+        let raw: Vec<Fixed> = self.kinds.iter().map(|kind| self.fixed_of(pod, "", &kind.spec)).collect();
+        let flat = raw
+            .windows(2)
+            .all(|w| (w[0].intolerable, w[0].preference) == (w[1].intolerable, w[1].preference))
+            && !pod.affinity.has_fields();
+        let admits = flat && raw.iter().all(|fixed| fixed.status.is_success());
+        self.flat[shape.index()] = Some((kinds, flat, admits));
+        flat && (admits || !admitted)
     }
 
     /// What a node's kind says to a shape.
@@ -144,20 +300,21 @@ impl Cache {
         known.resize(self.kinds.len(), None);
         let pod = &self.shapes[shape.index()];
         // A field is of one node, so what its kind says is not remembered.
-        let by_field = |term: &Term| !term.fields.is_empty();
-        let mut terms =
-            pod.affinity.required.iter().chain(pod.affinity.preferred.iter().map(|(_, term)| term));
-        if let Some(fixed) = known[of.kind].filter(|_| !terms.any(by_field)) {
+        if let Some(fixed) = known[of.kind].filter(|_| !pod.affinity.has_fields()) {
             return fixed;
         }
-        let spec = &self.kinds[of.kind].spec;
-        let fixed = Fixed {
-            status: refusal(pod, &of.name, spec, &self.settings, &self.taints),
-            intolerable: node::intolerable(&spec.taints, &pod.tolerations),
-            preference: pod.affinity.preference(&of.name, &spec.labels),
-        };
+        let fixed = self.fixed_of(pod, &of.name, &self.kinds[of.kind].spec);
+        let known = &mut self.fixed[shape.index()];
         known[of.kind] = Some(fixed);
         fixed
+    }
+
+    fn fixed_of(&self, pod: &Shape, name: &str, spec: &NodeSpec) -> Fixed {
+        Fixed {
+            status: refusal(pod, name, spec, &self.settings, &self.taints),
+            intolerable: node::intolerable(&spec.taints, &pod.tolerations),
+            preference: pod.affinity.preference(name, &spec.labels),
+        }
     }
 
     /// What `node` says to the pod, were `usage` what stands there; `without` are its pods that are
@@ -235,9 +392,8 @@ impl Cache {
         self.filters(shape, node, &Usage::default(), &[], &[], &mut ())
     }
 
-    /// The weighted sums of all scores of the feasible nodes.
-    pub(super) fn totals(&mut self, shape: ShapeId, feasible: &[NodeId]) -> Vec<i64> {
-        let mut totals: Vec<i64> = feasible.iter().map(|node| self.resource_score(shape, *node)).collect();
+    /// Adds the scores that are normalized over the feasible nodes.
+    pub(super) fn add_normalized(&mut self, shape: ShapeId, feasible: &[NodeId], totals: &mut [i64]) {
         let fixed: Vec<Fixed> = feasible.iter().map(|node| self.fixed(shape, *node)).collect();
         let raw = |of: fn(&Fixed) -> i64| -> Vec<i64> { fixed.iter().map(of).collect() };
         let (taints, affinity) = (self.settings.taints, self.settings.affinity);
@@ -247,7 +403,6 @@ impl Cache {
             score::normalize(&mut scores, 100, reverse);
             totals.iter_mut().zip(scores).for_each(|(total, score)| *total += weight * score);
         }
-        totals
     }
 
     /// The weighted resource scores of a node.

@@ -182,6 +182,13 @@ impl Affinity {
             && (self.required.is_empty() || self.required.iter().any(|term| term.matches(name, labels)))
     }
 
+    /// Whether some term asks for a field, and so for one node.
+    #[must_use]
+    pub fn has_fields(&self) -> bool {
+        let preferred = self.preferred.iter().map(|(_, term)| term);
+        self.required.iter().chain(preferred).any(|term| !term.fields.is_empty())
+    }
+
     /// The weights of the preferred terms that a node matches: NodeAffinity's raw score.
     #[must_use]
     pub fn preference(&self, name: &str, labels: &BTreeMap<String, String>) -> i64 {
