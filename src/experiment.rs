@@ -456,13 +456,17 @@ fn world(
     // Both are tried, so that one look shows what is wrong with either.
     let pods = inputs.workload(scenario, cache);
     let nodes = inputs.nodes(&mut scenario.cluster);
-    match (pods, nodes) {
-        (Ok((workload, notes)), Ok(nodes)) => {
+    let scheduler = inputs.scheduler(&mut scenario.scheduler.kube);
+    match (pods, nodes, scheduler) {
+        (Ok((workload, notes)), Ok(nodes), Ok(())) => {
             let mut world = prepare(scenario, workload, &nodes, own, inputs.file())?;
             notes.into_iter().for_each(|note| world.note(note));
             Ok(world)
         }
-        (pods, nodes) => Err(pods.err().into_iter().chain(nodes.err()).flatten().collect()),
+        (pods, nodes, scheduler) => {
+            let errors = [pods.err(), nodes.err(), scheduler.err()];
+            Err(errors.into_iter().flatten().flatten().collect())
+        }
     }
 }
 

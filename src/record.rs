@@ -33,6 +33,12 @@ impl Plugins {
     pub const NAMES: [&'static str; 4] =
         ["NodeUnschedulable", "TaintToleration", "NodeAffinity", "NodeResourcesFit"];
 
+    /// The plugin of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Plugins> {
+        Self::NAMES.iter().position(|known| *known == name).map(|bit| Plugins(1 << bit))
+    }
+
     /// Whether some plugin is in both.
     #[must_use]
     pub fn meets(self, other: Plugins) -> bool {

@@ -12,7 +12,9 @@ use super::variables::{Refused, substitute};
 use super::{Known, Names};
 use crate::diag::nearest;
 use crate::perf::Behavior;
-use crate::sched::spec::{Evicted, GpuChoice, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties};
+use crate::sched::spec::{
+    Evicted, FitStrategy, GpuChoice, KubeSettings, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties, Weights,
+};
 use crate::units::Span;
 use crate::yaml::{Entry, Item, Kind, Lower, Node, Problem, Record, Shape, Value, overlay, read, record};
 use std::collections::{BTreeMap, BTreeSet};
@@ -288,11 +290,111 @@ fn of_other_profile(profile: Profile, record: &Record, context: &mut Context<'_>
 impl<'a> Lower<Context<'a>> for KubeSpec {
     fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
         record(item, |r| {
+            let at = r.place("config");
+            let config: Option<Option<String>> = r.optional("config", context);
+            let config = match config? {
+                Some(path) => Some(context.path(&path, &at)),
+                None => None,
+            };
+            let settings = r.take("settings", context);
             let grace = r.take("grace", context);
             let evicted = r.take("evicted", context);
             let cycle_time = r.take("cycle_time", context);
-            Some(KubeSpec { grace: grace?, evicted: evicted?, cycle_time: cycle_time? })
+            Some(KubeSpec {
+                config: config.map_or(Some(None), |path| path.map(Some))?,
+                settings: settings?,
+                grace: grace?,
+                evicted: evicted?,
+                cycle_time: cycle_time?,
+            })
         })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for KubeSettings {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let percentage_of_nodes_to_score = r.take("percentage_of_nodes_to_score", context);
+            let backoff_initial = r.take("backoff_initial", context);
+            let backoff_max = r.take("backoff_max", context);
+            let filters: Option<Vec<Item>> = r.take("filters_off", context);
+            let preemption = r.take("preemption", context);
+            let weights = r.take("weights", context);
+            let at = r.place("strategy");
+            let strategy: Option<FitStrategy> = r.take("strategy", context);
+            let resources: Option<Item> = r.take("resources", context);
+            let balanced_resources = r.take("balanced_resources", context);
+            if let Some(FitStrategy::Ratio(points)) = &strategy
+                && !points.is_sorted_by(|one, next| one.0 < next.0)
+            {
+                let message = "the utilizations of these points do not ascend";
+                context.complain(Problem::new("bad-value", &at, message));
+                return None;
+            }
+            Some(KubeSettings {
+                percentage_of_nodes_to_score: percentage_of_nodes_to_score?,
+                backoff_initial: backoff_initial?,
+                backoff_max: backoff_max?,
+                filters_off: filters?.into_iter().map(word).collect::<Option<_>>()?,
+                preemption: preemption?,
+                weights: weights?,
+                strategy: strategy?,
+                resources: integers(resources?)?,
+                balanced_resources: balanced_resources?,
+            })
+        })
+    }
+}
+
+/// The word of a choice without values.
+fn word(item: Item) -> Option<String> {
+    match item.value {
+        Value::Choice(word, _) => Some(word.to_owned()),
+        _ => None,
+    }
+}
+
+fn integers(item: Item) -> Option<BTreeMap<String, u32>> {
+    let Value::Map(entries) = item.value else { return None };
+    entries
+        .into_iter()
+        .map(|(key, _, item)| match item.value {
+            Value::Integer(number) => Some((key.to_string(), number as u32)),
+            _ => None,
+        })
+        .collect()
+}
+
+impl<'a> Lower<Context<'a>> for Weights {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let fit = r.take("fit", context);
+            let balanced = r.take("balanced", context);
+            let taints = r.take("taints", context);
+            let affinity = r.take("affinity", context);
+            Some(Weights { fit: fit?, balanced: balanced?, taints: taints?, affinity: affinity? })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for FitStrategy {
+    fn lower(item: Item, _: &mut Context<'a>) -> Option<Self> {
+        let point = |item: Item| {
+            let Value::List(numbers) = item.value else { return None };
+            let mut numbers = numbers.into_iter().map(|item| match item.value {
+                Value::Integer(number) => Some(number as u8),
+                _ => None,
+            });
+            numbers.next().flatten().zip(numbers.next().flatten())
+        };
+        match workload::chosen(item)? {
+            ("ratio", Some(Item { value: Value::List(points), .. })) => {
+                points.into_iter().map(point).collect::<Option<_>>().map(FitStrategy::Ratio)
+            }
+            ("ratio", _) => None,
+            ("most-allocated", _) => Some(FitStrategy::MostAllocated),
+            _ => Some(FitStrategy::LeastAllocated),
+        }
     }
 }
 

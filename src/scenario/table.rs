@@ -646,6 +646,12 @@ static KUBE: Object = Object {
     name: "kube-scheduler's surroundings",
     doc: "What a cluster and its users set around kube-scheduler; for the `kube-` profiles.",
     keys: &[
+        Key::optional(
+            "config",
+            Kind::Path,
+            "a KubeSchedulerConfiguration as `kube-scheduler --config` reads it, instead of `settings`",
+        ),
+        Key::default("settings", Kind::Object(&KUBE_SETTINGS), "{}", "how it is set up, in our words"),
         Key::default(
             "grace",
             Kind::Span { positive: false },
@@ -658,6 +664,82 @@ static KUBE: Object = Object {
             Kind::Span { positive: false },
             "0s",
             "how long one scheduling cycle takes; real ones take 0.5 to 20 ms",
+        ),
+    ],
+};
+
+static KUBE_SETTINGS: Object = Object {
+    name: "kube-scheduler's settings",
+    doc: "What a KubeSchedulerConfiguration says that is modelled.",
+    keys: &[
+        Key::default(
+            "percentage_of_nodes_to_score",
+            Kind::Integer(0, 100),
+            "0",
+            "share of the nodes among which a cycle looks for feasible ones; 0 adapts to their number",
+        ),
+        Key::default("backoff_initial", Kind::Span { positive: true }, "1s", "first back-off"),
+        Key::default("backoff_max", Kind::Span { positive: false }, "10s", "longest back-off"),
+        Key::default(
+            "filters_off",
+            Kind::List(&List { of: Kind::Choice(&FILTER), name: "filters", filled: false }),
+            "[]",
+            "filter plugins that are off",
+        ),
+        Key::default("preemption", Kind::Bool, "true", "whether DefaultPreemption is on"),
+        Key::default("weights", Kind::Object(&WEIGHTS), "{}", "weights of the score plugins; 0 is off"),
+        Key::default("strategy", Kind::Choice(&STRATEGY), "least-allocated", "how NodeResourcesFit scores"),
+        Key::default(
+            "resources",
+            Kind::Map(&Kind::Integer(1, 100)),
+            "{cpu: 1, memory: 1}",
+            "resources that NodeResourcesFit scores, with weights, such as `nvidia.com/gpu: 5`",
+        ),
+        Key::default(
+            "balanced_resources",
+            Kind::List(&List { of: Kind::Line, name: "resources", filled: true }),
+            "[cpu, memory]",
+            "resources that NodeResourcesBalancedAllocation balances",
+        ),
+    ],
+};
+
+static FILTER: Choice = Choice {
+    name: "a filter plugin",
+    doc: "A filter plugin of kube-scheduler.",
+    alternatives: &[
+        Alternative::word("NodeUnschedulable", "Cordoned nodes."),
+        Alternative::word("TaintToleration", "Taints."),
+        Alternative::word("NodeAffinity", "Node selector and affinity."),
+        Alternative::word("NodeResourcesFit", "Requests."),
+    ],
+};
+
+static WEIGHTS: Object = Object {
+    name: "the weights",
+    doc: "Weights of kube-scheduler's score plugins; 0 is off.",
+    keys: &[
+        Key::default("fit", Kind::Integer(0, 100), "1", "NodeResourcesFit"),
+        Key::default("balanced", Kind::Integer(0, 100), "1", "NodeResourcesBalancedAllocation"),
+        Key::default("taints", Kind::Integer(0, 100), "3", "TaintToleration"),
+        Key::default("affinity", Kind::Integer(0, 100), "2", "NodeAffinity"),
+    ],
+};
+
+static STRATEGY: Choice = Choice {
+    name: "a scoring strategy",
+    doc: "How NodeResourcesFit scores.",
+    alternatives: &[
+        Alternative::word("least-allocated", "More free is better."),
+        Alternative::word("most-allocated", "More used is better."),
+        Alternative::with(
+            "ratio",
+            Kind::List(&List {
+                of: Kind::Tuple(&[Kind::Integer(0, 100), Kind::Integer(0, 10)]),
+                name: "points",
+                filled: true,
+            }),
+            "A broken line through [utilization in percent, score of 0 to 10], ascending.",
         ),
     ],
 };

@@ -97,8 +97,8 @@ fn defaults_are_those_of_the_types() {
 #[test]
 fn variants_are_laid_over_the_scenario() {
     let file = good(FULL);
-    let [as_it_is, bootstrap, diurnal, _, _, third, real, _, alone] = file.variants.as_slice() else {
-        panic!("nine")
+    let [as_it_is, bootstrap, diurnal, _, _, third, real, _, _, _, alone] = file.variants.as_slice() else {
+        panic!("eleven")
     };
     assert_eq!(real.scheduler.profile, Profile::Kube1_25);
     assert_eq!(real.scheduler.kube.evicted, Evicted::Leave);
@@ -156,6 +156,22 @@ variants:
       gpu_choice: best-fit
       cycle: 0s
       kube:
+        settings:
+          percentage_of_nodes_to_score: 0
+          backoff_initial: 1s
+          backoff_max: 10s
+          filters_off: []
+          preemption: true
+          weights:
+            fit: 1
+            balanced: 1
+            taints: 3
+            affinity: 2
+          strategy: least-allocated
+          resources:
+            cpu: 1
+            memory: 1
+          balanced_resources: [cpu, memory]
         grace: 30s
         evicted: return
         cycle_time: 0s

@@ -1,11 +1,16 @@
 //! What a scenario can say about its scheduler. Plain values; names are a scenario's keys.
 
 use super::kube::Settings;
+use super::kube::backoff::Backoff;
+use super::kube::filter::Plugins;
+use super::kube::resource::Resources;
 use super::kube::rules::Rules;
+use super::kube::score::{Listed, Strategy};
 pub use crate::cluster::spec::GpuChoice;
 use crate::units::Span;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
 
 /// The scheduler of a scenario.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,13 +49,38 @@ impl SchedulerSpec {
         SchedulerSpec { profile: Profile::Ideal, ..SchedulerSpec::default() }
     }
 
-    /// What kube-scheduler is set to under these.
+    /// What kube-scheduler is set to under these; resources that it lists are made known.
     #[must_use]
-    pub fn settings(&self) -> Settings {
-        Settings::of(match self.profile {
+    pub fn settings(&self, resources: &mut Resources) -> Settings {
+        let rules = match self.profile {
             Profile::Kube1_25 => Rules::V1_25,
             Profile::Kube1_35 | Profile::Ideal => Rules::V1_35,
-        })
+        };
+        let of = &self.kube.settings;
+        let mut listed =
+            |name: &str, weight: u32| Listed { resource: resources.intern(name), weight: i64::from(weight) };
+        let fit: Vec<Listed> = of.resources.iter().map(|(name, weight)| listed(name, *weight)).collect();
+        let balanced: Vec<Listed> = of.balanced_resources.iter().map(|name| listed(name, 1)).collect();
+        let strategy = match &of.strategy {
+            FitStrategy::LeastAllocated => Strategy::Least,
+            FitStrategy::MostAllocated => Strategy::Most,
+            FitStrategy::Ratio(shape) => {
+                Strategy::Ratio(shape.iter().map(|(at, score)| (i64::from(*at), i64::from(*score))).collect())
+            }
+        };
+        let weight = |weight: u32| (0 < weight).then_some(i64::from(weight));
+        let off = of.filters_off.iter().filter_map(|name| Plugins::named(name));
+        Settings {
+            filters: Plugins(off.fold(Plugins::ALL.0, |on, plugin| on & !plugin.0)),
+            fit: weight(of.weights.fit).map(|weight| (weight, strategy, fit)),
+            balanced: weight(of.weights.balanced).map(|weight| (weight, balanced)),
+            taints: i64::from(of.weights.taints),
+            affinity: i64::from(of.weights.affinity),
+            percentage: i32::from(of.percentage_of_nodes_to_score),
+            backoff: Backoff { initial: of.backoff_initial, max: of.backoff_max },
+            preemption: of.preemption,
+            ..Settings::of(rules)
+        }
     }
 }
 
@@ -77,6 +107,11 @@ impl Serialize for SchedulerSpec {
 /// What surrounds kube-scheduler.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct KubeSpec {
+    /// A KubeSchedulerConfiguration that replaces `settings`; gone once it is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// How it is set up.
+    pub settings: KubeSettings,
     /// How long an evicted pod keeps its place: `terminationGracePeriodSeconds`.
     pub grace: Span,
     /// What becomes of it then.
@@ -88,8 +123,86 @@ pub struct KubeSpec {
 impl Default for KubeSpec {
     fn default() -> KubeSpec {
         // 30 s is Kubernetes' default grace. Jobs and Deployments create a lost pod anew.
-        KubeSpec { grace: Span::from_secs(30), evicted: Evicted::Return, cycle_time: Span::ZERO }
+        KubeSpec {
+            config: None,
+            settings: KubeSettings::default(),
+            grace: Span::from_secs(30),
+            evicted: Evicted::Return,
+            cycle_time: Span::ZERO,
+        }
     }
+}
+
+/// What a KubeSchedulerConfiguration says that we model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct KubeSettings {
+    /// Share of the nodes that a cycle looks for feasible ones among; 0 adapts to their number.
+    pub percentage_of_nodes_to_score: u16,
+    /// First back-off.
+    pub backoff_initial: Span,
+    /// Longest back-off.
+    pub backoff_max: Span,
+    /// Filter plugins that are off, by name.
+    pub filters_off: Vec<String>,
+    /// Whether DefaultPreemption is on.
+    pub preemption: bool,
+    /// Weights of the score plugins; 0 is off.
+    pub weights: Weights,
+    /// How NodeResourcesFit scores.
+    pub strategy: FitStrategy,
+    /// Resources that NodeResourcesFit scores, with weights.
+    pub resources: BTreeMap<String, u32>,
+    /// Resources that NodeResourcesBalancedAllocation balances.
+    pub balanced_resources: Vec<String>,
+}
+
+impl Default for KubeSettings {
+    fn default() -> KubeSettings {
+        let backoff = Backoff::default();
+        KubeSettings {
+            percentage_of_nodes_to_score: 0,
+            backoff_initial: backoff.initial,
+            backoff_max: backoff.max,
+            filters_off: Vec::new(),
+            preemption: true,
+            weights: Weights::default(),
+            strategy: FitStrategy::LeastAllocated,
+            resources: ["cpu", "memory"].map(|name| (name.to_owned(), 1)).into_iter().collect(),
+            balanced_resources: ["cpu", "memory"].map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+/// Weights of kube-scheduler's score plugins; 0 is off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Weights {
+    /// NodeResourcesFit.
+    pub fit: u32,
+    /// NodeResourcesBalancedAllocation.
+    pub balanced: u32,
+    /// TaintToleration.
+    pub taints: u32,
+    /// NodeAffinity.
+    pub affinity: u32,
+}
+
+impl Default for Weights {
+    fn default() -> Weights {
+        // `apis/config/v1/default_plugins.go`, since v1beta3.
+        Weights { fit: 1, balanced: 1, taints: 3, affinity: 2 }
+    }
+}
+
+/// How NodeResourcesFit scores.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FitStrategy {
+    /// More free is better.
+    LeastAllocated,
+    /// More used is better.
+    MostAllocated,
+    /// A broken line through (utilization in percent, score of 0 to 10).
+    Ratio(Vec<(u8, u8)>),
 }
 
 /// What becomes of a pod that was evicted.

@@ -43,7 +43,7 @@ impl KubeScheduler {
     pub fn new(pods: &Pods<'_>, cluster: &Cluster, spec: &SchedulerSpec, seed: u64) -> KubeScheduler {
         let shape = |r: &Request| Shape::new(r, &pods.constraints[r.constraint as usize], cluster.classes());
         KubeScheduler {
-            kube: view::scheduler(pods, cluster, spec.settings(), seed),
+            kube: view::scheduler(pods, cluster, spec, seed),
             spec: spec.kube.clone(),
             gpu_choice: spec.gpu_choice,
             shapes: pods.requests.iter().map(shape).collect(),

@@ -3,10 +3,11 @@
 
 use super::node::{Affinity, NodeSpec, Operator, Requirement, Term};
 use super::resource::{Container, PodRequest, ResourceId, Resources};
-use super::{Kube, Settings, Shape};
+use super::{Kube, Shape};
 use crate::cluster::{Cluster, NodeClass, Share};
 use crate::rng::Stream;
 use crate::sched::filter::resource_name;
+use crate::sched::spec::SchedulerSpec;
 use crate::units::{Mib, Time};
 use crate::workload::Constraint;
 use crate::workload::request::{GpuRequest, Request, Unit};
@@ -18,7 +19,7 @@ const MODEL_LABEL: &str = "slicewise/gpu-model";
 /// The scheduler for `pods` on the nodes of `cluster`, with their ids and shapes; all nodes are
 /// there from the start.
 #[must_use]
-pub fn scheduler(pods: &Pods<'_>, cluster: &Cluster, settings: Settings, seed: u64) -> Kube {
+pub fn scheduler(pods: &Pods<'_>, cluster: &Cluster, spec: &SchedulerSpec, seed: u64) -> Kube {
     let mut resources = Resources::default();
     let gpus: Vec<Option<(GpuRequest, ResourceId)>> = pods
         .requests
@@ -28,11 +29,12 @@ pub fn scheduler(pods: &Pods<'_>, cluster: &Cluster, settings: Settings, seed: u
     let mut offered: Vec<(GpuRequest, ResourceId)> = gpus.iter().flatten().copied().collect();
     offered.sort_by_key(|(_, resource)| *resource);
     offered.dedup_by_key(|(_, resource)| *resource);
+    let settings = spec.settings(&mut resources);
     let mut kube = Kube::new(settings, resources, Some(Stream::new(seed, "kube-scheduler", 0)));
     for (request, gpu) in pods.requests.iter().zip(gpus) {
         kube.add_shape(shape(request, gpu, &pods.constraints[request.constraint as usize]));
     }
-    let specs: Vec<NodeSpec> = cluster.classes().iter().map(|class| spec(class, &offered)).collect();
+    let specs: Vec<NodeSpec> = cluster.classes().iter().map(|class| node_spec(class, &offered)).collect();
     for node in cluster.nodes() {
         kube.add_node(cluster.name(node).to_owned(), specs[cluster.class_index(node)].clone(), Time::ZERO);
     }
@@ -85,7 +87,7 @@ fn amount(gpu: GpuRequest) -> i64 {
 }
 
 /// What nodes of a class advertise, of the resources that pods ask for.
-fn spec(class: &NodeClass, offered: &[(GpuRequest, ResourceId)]) -> NodeSpec {
+fn node_spec(class: &NodeClass, offered: &[(GpuRequest, ResourceId)]) -> NodeSpec {
     let mut allocatable =
         vec![(ResourceId::CPU, class.cpu.0 as i64), (ResourceId::MEMORY, bytes(class.memory))];
     for (gpu, resource) in offered {
