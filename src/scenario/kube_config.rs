@@ -432,7 +432,7 @@ mod tests {
 
     #[test]
     fn a_file_for_packing_is_read_as_it_is() {
-        let text = include_str!("../../scenarios/bin-packing.yaml");
+        let text = include_str!("../../scenarios/config/bin-packing.yaml");
         check(text, |settings| {
             settings.weights = Weights { fit: 10, balanced: 0, ..Weights::default() };
             settings.strategy = FitStrategy::MostAllocated;

@@ -292,10 +292,7 @@ impl<'a> Lower<Context<'a>> for KubeSpec {
         record(item, |r| {
             let at = r.place("config");
             let config: Option<Option<String>> = r.optional("config", context);
-            let config = match config? {
-                Some(path) => Some(context.path(&path, &at)),
-                None => None,
-            };
+            let config = config?.map(|path| context.path(&path, &at));
             let settings = r.take("settings", context);
             let grace = r.take("grace", context);
             let evicted = r.take("evicted", context);
