@@ -4,6 +4,7 @@
 //! operations each. `cargo bench --bench gpu`; the plans are the solvable ones among random cases
 //! drawn as those of the oracle in `src/gpu/plan/tests.rs`. The median over the cases is printed
 //! beside criterion's mean over all of them.
+#![expect(clippy::print_stdout, reason = "a bench reports")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use slicewise::gpu::{Catalogue, Geometry, Mode, Places, Product, State, plan};
@@ -53,7 +54,9 @@ fn plans(c: &mut Criterion) {
             .iter()
             .map(|case| {
                 let start = Instant::now();
-                (0..REPEATS).for_each(|_| drop(ask(black_box(case))));
+                (0..REPEATS).for_each(|_| {
+                    let _ = ask(black_box(case));
+                });
                 start.elapsed().as_nanos() / u128::from(REPEATS)
             })
             .collect();
@@ -61,7 +64,13 @@ fn plans(c: &mut Criterion) {
         let at = |share: usize| nanoseconds[(nanoseconds.len() - 1) * share / 100];
         println!("{id}: {} cases, median {} ns, p99 {} ns, most {} ns", cases.len(), at(50), at(99), at(100));
         group.throughput(Throughput::Elements(cases.len() as u64));
-        group.bench_function(id, |b| b.iter(|| cases.iter().for_each(|case| drop(ask(case)))));
+        group.bench_function(id, |b| {
+            b.iter(|| {
+                cases.iter().for_each(|case| {
+                    let _ = ask(case);
+                })
+            })
+        });
     }
     group.finish();
 }

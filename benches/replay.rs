@@ -44,6 +44,7 @@ fn world(workload: Workload, nodes: Vec<NodeGroup>, scheduler: SchedulerSpec, to
     let scenario = Scenario {
         name: "bench".to_owned(),
         seed: 1,
+        gpus: Vec::new(),
         workload: WorkloadSpec { translation: Some(translation), ..WorkloadSpec::default() },
         cluster: ClusterSpec { nodes: nodes.clone(), node_lists: Vec::new() },
         scheduler,

@@ -97,6 +97,7 @@ fn variant(name: &str, mode: Mode) -> Scenario {
     Scenario {
         name: name.to_owned(),
         seed: 1,
+        gpus: Vec::new(),
         workload: WorkloadSpec { generate: Some(pods), ..WorkloadSpec::default() },
         cluster: ClusterSpec { nodes: vec![node], node_lists: Vec::new() },
         scheduler: SchedulerSpec::default(),

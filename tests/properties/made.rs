@@ -221,6 +221,7 @@ impl Case {
         let scenario = Scenario {
             name: "case".to_owned(),
             seed: self.seed,
+            gpus: Vec::new(),
             workload: WorkloadSpec {
                 translation: Some(translation),
                 patience: self.patience,
