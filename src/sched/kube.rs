@@ -659,7 +659,9 @@ impl Kube {
         if self.is_known_failure(facts, nominated) {
             let known = self.cache.rows.memo(shape, facts.priority, facts.never_preempts);
             let known = known.expect("it is known");
-            return failure(known.message, known.rejectors);
+            let keeps = facts.never_preempts || !self.cache.settings.preemption;
+            let nomination = if keeps { Nomination::Keep } else { Nomination::Clear };
+            return Failure { nomination, ..failure(known.message, known.rejectors) };
         }
         let statuses: Vec<(NodeId, Status)> = self
             .list

@@ -217,7 +217,7 @@ pub enum Evicted {
 }
 
 /// Named behaviour of queue and retries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Profile {
     /// Priority, then arrival; a waiting pod is tried again exactly when something changed that
     /// could serve it; no back-off. The yardstick, not a real scheduler.
@@ -230,6 +230,24 @@ pub enum Profile {
     /// kube-scheduler 1.25, which nos was built on.
     #[serde(rename = "kube-1.25")]
     Kube1_25,
+}
+
+impl Profile {
+    /// What a reader of figures under this profile must know.
+    #[must_use]
+    pub fn limits(self) -> &'static str {
+        match self {
+            Profile::Ideal => {
+                "The profile `ideal` is a yardstick: priority, then arrival; a pod is tried again exactly when something changed that could serve it. A real kube-scheduler waits longer."
+            }
+            Profile::Kube1_35 => {
+                "The profile `kube-1.35` decides what kube-scheduler 1.35 decides, checked against recorded runs. Serial here: with parallel workers the real one may meet feasible nodes in another order. Volumes, ports, topology spread and pod affinity are not modelled."
+            }
+            Profile::Kube1_25 => {
+                "The profile `kube-1.25` decides what kube-scheduler 1.25 decides, checked against recorded runs; among equal nodes it draws, here by the seed. Volumes, ports, topology spread and pod affinity are not modelled."
+            }
+        }
+    }
 }
 
 /// A score by name.
