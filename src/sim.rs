@@ -27,6 +27,8 @@ pub enum Event {
     Finish,
     /// The grace of the pod in this running slot ends.
     Evict,
+    /// An evicted pod is created anew.
+    Return,
     /// The next pods are created.
     Arrive,
     /// The cycle that takes time ends.
@@ -39,13 +41,14 @@ pub enum Event {
 
 impl Event {
     /// All kinds by rank.
-    const RANKED: [Event; 7] = [
+    const RANKED: [Event; 8] = [
         // kube-scheduler's own clocks come before what the world does at the same instant.
         Event::Timer,
         // What frees room comes before what asks for it: a pod that arrives as another leaves
         // finds the room free.
         Event::Finish,
         Event::Evict,
+        Event::Return,
         // Everybody of an instant stands in the queue before the scheduler looks.
         Event::Arrive,
         // Whatever happens at the instant in which a cycle ends met its pod in flight.
@@ -145,6 +148,7 @@ pub fn run(
             Event::Timer => world.timer(event.epoch),
             Event::Finish => world.finish(event.target, event.epoch),
             Event::Evict => world.evict(event.target, event.epoch),
+            Event::Return => world.come_back(PodId(event.target)),
             Event::Arrive => world.arrive(),
             Event::CycleEnd => world.cycle_end(),
             Event::Cycle => world.cycle(),

@@ -758,7 +758,10 @@ static EVICTED: Choice = Choice {
     name: "a fate of evicted pods",
     doc: "What becomes of a pod that a preemption evicts.",
     alternatives: &[
-        Alternative::word("return", "It is created anew at once and starts over, as by a Job."),
+        Alternative::word(
+            "return",
+            "It is created anew and starts over, as by a Job: after 10 s, doubled each time.",
+        ),
         Alternative::word("leave", "It is gone, as a bare pod is."),
     ],
 };

@@ -209,7 +209,7 @@ pub enum FitStrategy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Evicted {
-    /// It is created anew at once, its work lost, as by a Job.
+    /// It is created anew, its work lost, as by a Job: after 10 s, doubled each time up to 6 minutes.
     #[default]
     Return,
     /// It is gone, as a bare pod is.

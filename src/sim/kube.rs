@@ -11,13 +11,19 @@ use crate::engine::Epoch;
 use crate::id::{NodeId, PodId, ShapeId};
 use crate::record::{Observer, ReasonId, Reasons, Record};
 use crate::sched::filter::Shape;
-use crate::sched::kube::queue::{Facts, Place};
+use crate::sched::kube::backoff::Backoff;
+use crate::sched::kube::queue::{FLUSH_EVERY, Facts, Place};
 use crate::sched::kube::{Attempt, Devices, Failure, Kube, Nomination, Outcome, view};
 use crate::sched::spec::{Evicted, GpuChoice, KubeSpec, SchedulerSpec};
-use crate::units::{MICROS_PER_SECOND, Span, Time};
+use crate::units::{Span, Time};
 use crate::workload::request::Request;
 use crate::workload::view::Pods;
 use rustc_hash::FxHashMap;
+
+/// How long a Job waits before it creates a lost pod anew: 10 s, doubled every time, at most 6 minutes
+/// (kubernetes.io/docs/concepts/workloads/controllers/job, "Pod backoff failure policy"). Without any
+/// wait a victim could take the room back before its preemptor is tried again, for ever.
+const RETURN: Backoff = Backoff { initial: Span::from_secs(10), max: Span::from_secs(360) };
 
 /// kube-scheduler with what the world keeps for it.
 #[derive(Debug)]
@@ -32,6 +38,9 @@ pub struct KubeScheduler {
     /// The cycle that takes time, with the place of a pod that is assumed.
     in_flight: Option<(Attempt, Option<Placement>)>,
     timer: Option<(Time, Epoch)>,
+    /// How often pods were evicted, and how many of them are not yet created anew.
+    evictions: FxHashMap<PodId, u32>,
+    away: u32,
     /// When the cluster or the pods last changed from outside.
     changed: Time,
     attempts: u64,
@@ -50,6 +59,8 @@ impl KubeScheduler {
             slot_of: FxHashMap::default(),
             in_flight: None,
             timer: None,
+            evictions: FxHashMap::default(),
+            away: 0,
             changed: Time::ZERO,
             attempts: 0,
         }
@@ -76,7 +87,10 @@ impl KubeScheduler {
     }
 
     pub(super) fn withdraw(&mut self, pod: PodId, now: Time) {
-        self.kube.withdraw(pod, now);
+        // It may be away, evicted and not yet created anew.
+        if self.kube.queue().get(pod).is_some() {
+            self.kube.withdraw(pod, now);
+        }
         self.changed = now;
     }
 
@@ -274,6 +288,19 @@ impl<O: Observer> World<'_, '_, O> {
         }
         self.freed(pod, placement.node);
         if returns {
+            let kube = self.kube();
+            kube.away += 1;
+            let times = kube.evictions.entry(pod).or_default();
+            *times += 1;
+            let delay = RETURN.duration(*times);
+            self.calendar.schedule(self.calendar.now() + delay, Event::Return, pod.0);
+        }
+    }
+
+    /// An evicted pod is created anew, unless its patience ended while it was away.
+    pub(super) fn come_back(&mut self, pod: PodId) {
+        self.kube().away -= 1;
+        if self.state[pod.index()] == State::Waiting {
             self.enqueue(pod);
             if let Some(patience) = self.setup.patience {
                 let end = self.setup.pods.pods[pod.index()].arrival + patience;
@@ -293,7 +320,7 @@ impl<O: Observer> World<'_, '_, O> {
             return;
         }
         kube.kube.tick(now);
-        if now.0.is_multiple_of(30 * MICROS_PER_SECOND) {
+        if now.0.is_multiple_of(FLUSH_EVERY.0) {
             kube.kube.flush(now);
         }
         if kube.kube.queue().has_ready() {
@@ -306,7 +333,7 @@ impl<O: Observer> World<'_, '_, O> {
     pub(super) fn arm(&mut self) {
         let arrivals = self.next_arrival < self.setup.pods.pods.len();
         let Decider::Kube(kube) = &mut self.decider else { return };
-        let idle = !arrivals && kube.slot_of.is_empty() && kube.in_flight.is_none();
+        let idle = !arrivals && kube.away == 0 && kube.slot_of.is_empty() && kube.in_flight.is_none();
         let tried = |kube: &KubeScheduler| {
             let queue = kube.kube.queue();
             queue.count(Place::Active) == 0 && queue.oldest().is_none_or(|oldest| kube.changed < oldest)
@@ -315,7 +342,10 @@ impl<O: Observer> World<'_, '_, O> {
             kube.timer = None;
             return;
         }
-        let next = kube.kube.next_timer();
+        let now = self.calendar.now();
+        // Clocks that stood still while nothing could happen go on with the next flush.
+        let flush = Time((now.0 / FLUSH_EVERY.0 + 1) * FLUSH_EVERY.0);
+        let next = kube.kube.next_timer().map(|at| if now < at { at } else { flush });
         // One that comes too early does no harm, and is cheaper than another.
         if next.is_none_or(|next| kube.timer.is_some_and(|(at, _)| at <= next)) {
             return;

@@ -97,7 +97,7 @@ pub struct Queue {
 }
 
 /// How often the leftover flush looks.
-const FLUSH_EVERY: Span = Span::from_secs(30);
+pub const FLUSH_EVERY: Span = Span::from_secs(30);
 
 impl Queue {
     /// An empty queue.
@@ -397,11 +397,14 @@ impl Queue {
         [tick, error, flush].into_iter().flatten().min()
     }
 
-    /// The oldest time stamp of all who wait and are not to be tried; `None` without any.
+    /// The oldest time stamp of all who wait and are neither to be tried nor being tried; `None`
+    /// without any. *O*(pods that ever waited at once).
     #[must_use]
     pub fn oldest(&self) -> Option<Time> {
-        let live = |entry: &&Entry| Self::is_live(&self.slots, **entry);
-        let times = self.unschedulable.iter().filter_map(|group| group.iter().find(live));
-        times.map(|entry| self.slots[entry.0 as usize].timestamp).min()
+        let held = |(slot, waiting): &(usize, &Waiting)| {
+            let here = self.slot_of.get(&waiting.pod).is_some_and(|of| *of as usize == *slot);
+            here && !matches!(waiting.place, Place::Active | Place::InFlight)
+        };
+        self.slots.iter().enumerate().filter(held).map(|(_, waiting)| waiting.timestamp).min()
     }
 }
