@@ -11,7 +11,7 @@ use slicewise::experiment::{World, prepare};
 use slicewise::metrics::PodLog;
 use slicewise::rng::Stream;
 use slicewise::scenario::resolved::{ModelsSpec, ReportSpec, Scenario, WorkloadSpec};
-use slicewise::sched::spec::{GpuChoice, SchedulerSpec, ScoreSpec};
+use slicewise::sched::spec::{GpuChoice, Profile, SchedulerSpec};
 use slicewise::units::{Mib, MilliCpu, Span, Time};
 use slicewise::workload::request::{Rule, Sharing, Translation};
 use slicewise::workload::{Builder, GpuDemand, PodRow, Workload};
@@ -62,11 +62,21 @@ fn pods(
     mean_run: f64,
     row: impl Fn(&mut Stream, &mut Builder) -> (GpuDemand, u64, u64),
 ) -> Workload {
+    pods_at(count, mean_run, |stream| stream.exponential() / per_second, row)
+}
+
+/// The same at gaps of one's own, in seconds.
+fn pods_at(
+    count: u32,
+    mean_run: f64,
+    mut gap: impl FnMut(&mut Stream) -> f64,
+    row: impl Fn(&mut Stream, &mut Builder) -> (GpuDemand, u64, u64),
+) -> Workload {
     let mut builder = Builder::new();
     let mut stream = Stream::new(1, "bench", 0);
     let mut at = 0.0;
     for _ in 0..count {
-        at += stream.exponential() / per_second;
+        at += gap(&mut stream);
         let (gpu, cpu, memory) = row(&mut stream, &mut builder);
         let work = stream.exponential() * mean_run;
         builder.push(&PodRow {
@@ -87,7 +97,7 @@ fn pods(
 }
 
 fn first_fit() -> SchedulerSpec {
-    SchedulerSpec { scores: Vec::new(), gpu_choice: GpuChoice::FirstFit, ..SchedulerSpec::default() }
+    SchedulerSpec { scores: Vec::new(), gpu_choice: GpuChoice::FirstFit, ..SchedulerSpec::ideal() }
 }
 
 /// 1,000 nodes × 8 GPUs at 90 % load, whole-GPU pods of 1 to 8 GPUs.
@@ -115,14 +125,45 @@ fn mig(count: u32) -> World {
 /// 1,000 nodes without GPUs, LeastAllocated, a cycle every 10 s. Requests are 1 to 16 CPUs by 1 to
 /// 64 GiB, so there are a thousand shapes.
 fn least_allocated(count: u32) -> World {
+    least_allocated_under(count, SchedulerSpec::ideal())
+}
+
+/// The same under kube-scheduler 1.35 with its default scores.
+fn least_allocated_kube(count: u32) -> World {
+    least_allocated_under(count, SchedulerSpec::default())
+}
+
+fn least_allocated_under(count: u32, scheduler: SchedulerSpec) -> World {
     // Mean 8.5 of 96,000 CPUs for an hour each: 90 % load.
     let rate = 96_000.0 * 0.9 / 8.5 / 3_600.0;
     let workload = pods(count, rate, 3_600.0, |stream, _| {
         (GpuDemand::None, 1_000 * (1 + stream.below(16)), 1_024 * (1 + stream.below(64)))
     });
-    let scores = vec![ScoreSpec { name: "least-allocated".to_owned(), weight: 1 }];
-    let scheduler = SchedulerSpec { scores, cycle: Span::from_secs(10), ..SchedulerSpec::default() };
+    let scheduler = SchedulerSpec { cycle: Span::from_secs(10), ..scheduler };
     world(workload, vec![group("node", 1_000, 0, Mode::Whole)], scheduler, Sharing::Whole)
+}
+
+/// 1,000 nodes × 8 GPUs at 95 % load with about 10,000 pods waiting: they all come at once, and new
+/// ones as others end.
+fn waiting(count: u32, profile: Profile) -> World {
+    let standing = f64::from(size(15_000));
+    let rate = 8_000.0 * 0.95 / 1.55 / 3_600.0;
+    let mut index = 0.0;
+    let workload = pods_at(
+        count,
+        3_600.0,
+        |stream| {
+            index += 1.0;
+            if index <= standing { 0.0 } else { stream.exponential() / rate }
+        },
+        |stream, _| {
+            let gpus =
+                [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 1, 1, 1, 1, 1, 1, 4, 2, 4, 1][stream.below(20) as usize];
+            (GpuDemand::Whole { gpus }, 4_000 * u64::from(gpus), 16_384 * u64::from(gpus))
+        },
+    );
+    let scheduler = SchedulerSpec { profile, ..SchedulerSpec::default() };
+    world(workload, vec![group("node", 1_000, 8, Mode::Whole)], scheduler, Sharing::Whole)
 }
 
 /// Order-sensitive hash of who ran where and when.
@@ -161,6 +202,27 @@ fn replay(criterion: &mut Criterion) {
     measure("first-fit whole, 1,000 nodes x 8 GPUs, 1 million pods", whole, 1_000_000);
     measure("first-fit MIG, 1,000 nodes x 8 GPUs, 1 million pods", mig, 1_000_000);
     measure("least-allocated, 1,000 nodes, 100,000 pods, cycle 10 s", least_allocated, 100_000);
+    measure("the same under kube-1.35", least_allocated_kube, 100_000);
+    for (name, make, full) in [
+        ("ideal", (|count| waiting(count, Profile::Ideal)) as fn(u32) -> World, 100_000),
+        ("kube-1.35", |count| waiting(count, Profile::Kube1_35), 16_000),
+        ("kube-1.25", |count| waiting(count, Profile::Kube1_25), 16_000),
+    ] {
+        decisions(name, &make(size(full)));
+    }
+}
+
+/// Attempts a second with a long queue.
+#[expect(clippy::print_stdout, reason = "a bench reports")]
+fn decisions(name: &str, world: &World) {
+    let started = std::time::Instant::now();
+    let outcome = world.simulate(&mut ());
+    let seconds = started.elapsed().as_secs_f64();
+    println!(
+        "a long queue under {name}: {} attempts, {:.2} million a second",
+        outcome.attempts,
+        outcome.attempts as f64 / seconds / 1e6
+    );
 }
 
 #[expect(clippy::print_stdout, reason = "a bench reports")]

@@ -51,8 +51,8 @@ workload:
 cluster:
   nodes: [{name: gpu, count: 8, cpu: 96, memory: 384GiB, gpus: {model: a100-40gb, count: 8}}]
 variants:
-  - {name: spread, scheduler: {score: least-allocated}}
-  - {name: pack, scheduler: {score: pack-gpus}}
+  - {name: spread, scheduler: {profile: ideal, score: least-allocated}}
+  - {name: pack, scheduler: {profile: ideal, score: pack-gpus}}
 ";
 
 fn main() {
@@ -65,8 +65,8 @@ pub(crate) fn text() -> String {
 
     // The scenario may name the policy as it names the built-in ones, a misspelling included.
     let names: Vec<&str> = score::BUILT_IN.into_iter().chain([own.name()]).collect();
-    let none = BTreeMap::new();
-    let known = Known::builtin(&names, &none);
+    let variables = BTreeMap::new();
+    let known = Known::builtin(&names, &variables);
     let (mut file, _) = scenario::load(SCENARIO, "own_score", &known).expect("a good scenario");
     let inputs = Inputs::beside(Path::new(""), "own_score");
     let runs = experiment::run(&mut file, &inputs, &[own], &|_, _| {}).expect("a scenario that runs");

@@ -217,6 +217,19 @@ impl Cluster {
         (0..self.names.len()).map(NodeId::of)
     }
 
+    /// A cluster of this node alone, as it stands, to try things on.
+    #[must_use]
+    pub fn alone(&self, node: NodeId) -> Cluster {
+        let mut alone =
+            Cluster::new(self.classes.clone(), vec![(String::new(), self.class_of[node.index()])]);
+        alone.cpu_free[0] = self.cpu_free[node.index()];
+        alone.memory_free[0] = self.memory_free[node.index()];
+        alone.pods_free[0] = self.pods_free[node.index()];
+        alone.gpu_free.copy_from_slice(self.gpu_free(node));
+        alone.gpu_pods.copy_from_slice(self.gpu_pods(node));
+        alone
+    }
+
     fn gpu_range(&self, node: NodeId) -> std::ops::Range<usize> {
         self.gpu_start[node.index()] as usize..self.gpu_start[node.index() + 1] as usize
     }

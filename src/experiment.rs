@@ -23,8 +23,9 @@ use crate::record::{Observer, Record};
 use crate::scenario::resolved::{Scenario, ScenarioFile, Until};
 use crate::sched::Scheduler;
 use crate::sched::score::{Score, Scores};
+use crate::sched::spec::Profile;
 use crate::sim::check::Checker;
-use crate::sim::{self, Outcome, Setup};
+use crate::sim::{self, Decider, KubeScheduler, Outcome, Setup};
 use crate::units::Time;
 use crate::workload::request::{Request, Rule, Sharing, SliceNames, Translation, share_milli};
 use crate::workload::view::Pods;
@@ -96,6 +97,11 @@ pub fn prepare(
     let names = scenario.scheduler.scores.iter().map(|s| (s.name.as_str(), s.weight));
     let scores = Scores::by_name(names, own)
         .map_err(|name| vec![error("unknown-name", format!("no score is called `{name}`"), None)])?;
+    if scenario.scheduler.profile != Profile::Ideal && workload.pods.iter().any(|pod| pod.gang != 1) {
+        let message = "its pods start in gangs, and kube-scheduler places each pod by itself".to_owned();
+        let help = "say `scheduler: {profile: ideal}`, which starts gangs together".to_owned();
+        return Err(vec![error("gangs", message, Some(help))]);
+    }
     let (requests, shape_of) = shapes(&by_demand);
     let demand_parts =
         workload.demands.iter().map(|d| parts(d.gpu, &workload, &translation, catalogue)).collect();
@@ -275,8 +281,15 @@ impl World {
     pub fn simulate(&self, observer: &mut impl Observer) -> Outcome {
         let mut checker = Checker::new(self.pods(), &self.workload.truths, &self.cluster);
         let spec = &self.scenario.scheduler;
-        let scheduler =
-            Scheduler::new(self.pods(), &self.cluster, spec, self.scores.clone(), self.scenario.seed);
+        let (pods, cluster, seed) = (self.pods(), &self.cluster, self.scenario.seed);
+        let decider = match spec.profile {
+            Profile::Ideal => {
+                Decider::Ideal(Box::new(Scheduler::new(pods, cluster, spec, self.scores.clone(), seed)))
+            }
+            Profile::Kube1_35 | Profile::Kube1_25 => {
+                Decider::Kube(Box::new(KubeScheduler::new(&pods, cluster, spec, seed)))
+            }
+        };
         let setup = Setup {
             pods: self.pods(),
             truths: &self.workload.truths,
@@ -285,7 +298,7 @@ impl World {
             cycle: spec.cycle,
             speeds: self.speeds.as_ref(),
         };
-        sim::run(setup, self.cluster.clone(), scheduler, &mut (&mut checker, observer))
+        sim::run(setup, self.cluster.clone(), decider, &mut (&mut checker, observer))
     }
 
     /// Simulates and summarizes: what [`replicate`] needs.
@@ -443,13 +456,17 @@ fn world(
     // Both are tried, so that one look shows what is wrong with either.
     let pods = inputs.workload(scenario, cache);
     let nodes = inputs.nodes(&mut scenario.cluster);
-    match (pods, nodes) {
-        (Ok((workload, notes)), Ok(nodes)) => {
+    let scheduler = inputs.scheduler(&mut scenario.scheduler.kube);
+    match (pods, nodes, scheduler) {
+        (Ok((workload, notes)), Ok(nodes), Ok(())) => {
             let mut world = prepare(scenario, workload, &nodes, own, inputs.file())?;
             notes.into_iter().for_each(|note| world.note(note));
             Ok(world)
         }
-        (pods, nodes) => Err(pods.err().into_iter().chain(nodes.err()).flatten().collect()),
+        (pods, nodes, scheduler) => {
+            let errors = [pods.err(), nodes.err(), scheduler.err()];
+            Err(errors.into_iter().flatten().flatten().collect())
+        }
     }
 }
 

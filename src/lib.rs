@@ -31,7 +31,8 @@
 //! A row of a trace is lowered by [`trace`] to a [`workload::Pod`] (what is asked) and a
 //! [`workload::Truth`] (what it will really take). A [`workload::request::Translation`] turns each
 //! distinct demand into the request of one sharing mode. At its moment [`sim`] enqueues it with
-//! [`sched::Scheduler`]; a cycle filters, scores and returns a [`sched::Decision`]; `sim` applies it
+//! the scheduler of its profile ([`sched::kube::Kube`], or the yardstick [`sched::Scheduler`]); a cycle
+//! filters, scores and returns what it decides as a value; `sim` applies it
 //! to the [`cluster::Cluster`], asks [`perf`] for its speed and plans its end on the
 //! [`engine::Calendar`]. Every step emits a [`record::Record`]; [`metrics`] folds records into
 //! figures; [`report`] renders them. Values flow down this path and never back up.

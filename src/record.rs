@@ -6,10 +6,60 @@
 use crate::cluster::Grant;
 use crate::id::{NodeId, PodId};
 use crate::units::{Speed, Time};
+use rustc_hash::FxHashMap;
 
 /// Number of an interned reason; see [`Reasons`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReasonId(pub u32);
+
+/// Filter plugins of kube-scheduler: a set, as of those that rejected a pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Plugins(pub u8);
+
+impl Plugins {
+    /// NodeUnschedulable.
+    pub const UNSCHEDULABLE: Plugins = Plugins(1);
+    /// TaintToleration.
+    pub const TAINTS: Plugins = Plugins(1 << 1);
+    /// NodeAffinity.
+    pub const AFFINITY: Plugins = Plugins(1 << 2);
+    /// NodeResourcesFit.
+    pub const FIT: Plugins = Plugins(1 << 3);
+    /// All of them.
+    pub const ALL: Plugins = Plugins(15);
+    /// None.
+    pub const NONE: Plugins = Plugins(0);
+    /// Names by bit, in the order in which they filter.
+    pub const NAMES: [&'static str; 4] =
+        ["NodeUnschedulable", "TaintToleration", "NodeAffinity", "NodeResourcesFit"];
+
+    /// The plugin of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Plugins> {
+        Self::NAMES.iter().position(|known| *known == name).map(|bit| Plugins(1 << bit))
+    }
+
+    /// Whether some plugin is in both.
+    #[must_use]
+    pub fn meets(self, other: Plugins) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// These and those.
+    #[must_use]
+    pub fn and(self, other: Plugins) -> Plugins {
+        Plugins(self.0 | other.0)
+    }
+
+    /// Their names, in filter order.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        Self::NAMES
+            .into_iter()
+            .enumerate()
+            .filter(move |(bit, _)| self.0 >> bit & 1 == 1)
+            .map(|(_, name)| name)
+    }
+}
 
 /// One thing that happened to one pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +69,16 @@ pub enum Record<'a> {
         /// Who.
         pod: PodId,
     },
-    /// Its first attempt found no node; it waits on.
+    /// An attempt found no node; it waits on. Under `ideal` only the first attempt is told.
     Refused {
         /// Who.
         pod: PodId,
         /// Why.
         reason: ReasonId,
+        /// Plugins that rejected it; none under `ideal`, where changes are judged by what they free.
+        rejectors: Plugins,
+        /// The node that preemption makes room on for it.
+        nominated: Option<NodeId>,
     },
     /// It was given a place, and runs.
     Bound {
@@ -43,6 +97,20 @@ pub enum Record<'a> {
         pod: PodId,
         /// How fast from now on.
         speed: Speed,
+    },
+    /// It must go for a pod of higher priority, and keeps its place until its grace ends.
+    Doomed {
+        /// Who.
+        pod: PodId,
+        /// For whom.
+        by: PodId,
+    },
+    /// Its grace ended: it lost its place and its work.
+    Evicted {
+        /// Who.
+        pod: PodId,
+        /// Whether it is created anew and waits again; otherwise it is gone.
+        returns: bool,
     },
     /// It ran to its end and left.
     Finished {
@@ -115,9 +183,20 @@ impl<O: Observer + ?Sized> Observer for &mut O {
 #[derive(Clone, Debug, Default)]
 pub struct Reasons {
     texts: Vec<String>,
+    known: FxHashMap<String, ReasonId>,
 }
 
 impl Reasons {
+    /// The id of a message, new or known.
+    pub fn intern(&mut self, text: &str) -> ReasonId {
+        if let Some(known) = self.known.get(text) {
+            return *known;
+        }
+        let id = self.add(text.to_owned());
+        self.known.insert(text.to_owned(), id);
+        id
+    }
+
     /// Stores a message that is not yet known.
     pub fn add(&mut self, text: String) -> ReasonId {
         self.texts.push(text);

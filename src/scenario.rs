@@ -9,6 +9,7 @@
 //! The keys stand in one place, `table`; `lower` makes values from them and checks what tables
 //! cannot say.
 
+mod kube_config;
 mod lower;
 pub mod resolved;
 mod table;
@@ -19,6 +20,7 @@ mod tests;
 
 use crate::diag::{Diagnostic, any_error};
 use crate::gpu::{Catalogue, ProductSpec};
+use crate::sched::spec::KubeSettings;
 use crate::yaml;
 use lower::Context;
 use resolved::{Scenario, ScenarioFile};
@@ -68,6 +70,23 @@ pub fn load(
         return Err(diagnostics);
     }
     Ok((file.expect("what is not made is complained about"), diagnostics))
+}
+
+/// Reads a KubeSchedulerConfiguration: the settings of its profile.
+///
+/// # Errors
+/// All complaints about the text, in order of place; also about what is not modelled.
+pub fn kube_settings(text: &str, file_name: &str) -> Result<KubeSettings, Vec<Diagnostic>> {
+    let mut problems = Vec::new();
+    let settings = match yaml::parse(text, &mut problems) {
+        Ok(root) => Some(kube_config::read(&root, &mut problems)),
+        Err(problem) => {
+            problems.push(problem);
+            None
+        }
+    };
+    let diagnostics = yaml::diagnostics(problems, text, file_name);
+    settings.filter(|_| !any_error(&diagnostics)).ok_or(diagnostics)
 }
 
 /// Reads a file of GPUs: rows for [`Known::gpus`], and `base` with them for [`Known::catalogue`].

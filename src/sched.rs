@@ -5,11 +5,12 @@
 //! implement; [`row`] keeps, for each shape of pod, every node's status and score and brings only
 //! the changed nodes up to date; [`queue`] orders who waits. [`Scheduler`] is the profile `ideal`:
 //! priority, then arrival; a waiting pod is tried again exactly when something changed that could
-//! serve it; no back-off.
+//! serve it; no back-off. [`kube`] is the real scheduler, version by version.
 //!
 //! A policy is shown requests and a read-only cluster, never how long a pod will run.
 
 pub mod filter;
+pub mod kube;
 pub mod queue;
 pub mod row;
 pub mod score;

@@ -5,49 +5,70 @@
 //! cycles, so ten arrivals in one instant cost one cycle.
 
 pub mod check;
+mod kube;
 
 use crate::cluster::{Cluster, Placement};
 use crate::engine::{Calendar, Epoch, Rank};
 use crate::id::{NodeId, PodId};
 use crate::perf;
-use crate::record::{Observer, Reasons, Record};
+use crate::record::{Observer, Plugins, Reasons, Record};
 use crate::sched::{Decision, Scheduler};
 use crate::units::{Span, Speed, Time, Work};
 use crate::workload::Truth;
 use crate::workload::view::Pods;
+pub use kube::KubeScheduler;
 
 /// What can happen. The target of an event is a row of the table it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// Back-off ends or a wait is too long: kube-scheduler's tick and its leftover flush.
+    Timer,
     /// The pod in this running slot ends.
     Finish,
+    /// The grace of the pod in this running slot ends.
+    Evict,
+    /// An evicted pod is created anew.
+    Return,
     /// The next pods are created.
     Arrive,
+    /// The cycle that takes time ends.
+    CycleEnd,
     /// The scheduler looks at the queue.
     Cycle,
     /// This pod's patience ends.
     GiveUp,
 }
 
+impl Event {
+    /// All kinds by rank.
+    const RANKED: [Event; 8] = [
+        // kube-scheduler's own clocks come before what the world does at the same instant.
+        Event::Timer,
+        // What frees room comes before what asks for it: a pod that arrives as another leaves
+        // finds the room free.
+        Event::Finish,
+        Event::Evict,
+        Event::Return,
+        // Everybody of an instant stands in the queue before the scheduler looks.
+        Event::Arrive,
+        // Whatever happens at the instant in which a cycle ends met its pod in flight.
+        Event::CycleEnd,
+        // One look an instant, at everything that happened in it.
+        Event::Cycle,
+        // Patience ends after the cycle that could still have served the pod.
+        Event::GiveUp,
+    ];
+}
+
 impl Rank for Event {
-    const COUNT: u8 = 4;
+    const COUNT: u8 = Event::RANKED.len() as u8;
 
     fn rank(self) -> u8 {
-        match self {
-            // What frees room comes before what asks for it: a pod that arrives as another leaves
-            // finds the room free.
-            Event::Finish => 0,
-            // Everybody of an instant stands in the queue before the scheduler looks.
-            Event::Arrive => 1,
-            // One look an instant, at everything that happened in it.
-            Event::Cycle => 2,
-            // Patience ends after the cycle that could still have served the pod.
-            Event::GiveUp => 3,
-        }
+        self as u8
     }
 
     fn from_rank(rank: u8) -> Event {
-        [Event::Finish, Event::Arrive, Event::Cycle, Event::GiveUp][usize::from(rank)]
+        Event::RANKED[usize::from(rank)]
     }
 }
 
@@ -69,6 +90,15 @@ pub struct Setup<'a> {
     pub speeds: Option<&'a perf::Model>,
 }
 
+/// Who decides.
+#[derive(Debug)]
+pub enum Decider<'a> {
+    /// The profile `ideal`.
+    Ideal(Box<Scheduler<'a>>),
+    /// kube-scheduler.
+    Kube(Box<KubeScheduler>),
+}
+
 /// Figures of a run that are not in its records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -87,7 +117,7 @@ pub struct Outcome {
 pub fn run(
     setup: Setup<'_>,
     cluster: Cluster,
-    scheduler: Scheduler<'_>,
+    decider: Decider<'_>,
     observer: &mut impl Observer,
 ) -> Outcome {
     let mut world = World {
@@ -102,16 +132,25 @@ pub fn run(
         reasons: Reasons::default(),
         setup,
         cluster,
-        scheduler,
+        decider,
         observer,
     };
     world.plan_arrival();
     let mut events = 0;
+    let mut end = Time::ZERO;
     while let Some(event) = world.calendar.pop() {
         events += 1;
+        // A clock that ticks for nobody does not make a run longer.
+        if event.kind != Event::Timer {
+            end = world.calendar.now();
+        }
         match event.kind {
+            Event::Timer => world.timer(event.epoch),
             Event::Finish => world.finish(event.target, event.epoch),
+            Event::Evict => world.evict(event.target, event.epoch),
+            Event::Return => world.come_back(PodId(event.target)),
             Event::Arrive => world.arrive(),
+            Event::CycleEnd => world.cycle_end(),
             Event::Cycle => world.cycle(),
             Event::GiveUp => world.give_up(PodId(event.target)),
         }
@@ -119,10 +158,17 @@ pub fn run(
             world.observer.progress(world.calendar.now(), world.departed);
         }
     }
-    let end = world.calendar.now();
     world.observer.progress(end, world.departed);
-    world.observer.end(end, &world.reasons);
-    Outcome { end, events, attempts: world.scheduler.attempts() }
+    let reasons = match &world.decider {
+        Decider::Ideal(_) => &world.reasons,
+        Decider::Kube(kube) => kube.reasons(),
+    };
+    world.observer.end(end, reasons);
+    let attempts = match &world.decider {
+        Decider::Ideal(scheduler) => scheduler.attempts(),
+        Decider::Kube(kube) => kube.attempts(),
+    };
+    Outcome { end, events, attempts }
 }
 
 /// Where a pod is in its life.
@@ -138,7 +184,7 @@ struct World<'a, 'o, O> {
     setup: Setup<'a>,
     calendar: Calendar<Event>,
     cluster: Cluster,
-    scheduler: Scheduler<'a>,
+    decider: Decider<'a>,
     running: Running,
     state: Vec<State>,
     next_arrival: usize,
@@ -188,13 +234,16 @@ impl<O: Observer> World<'_, '_, O> {
             for member in self.setup.pods.members(first) {
                 self.emit(Record::Arrived { pod: member });
             }
-            if self.scheduler.can_ever_fit(first) {
+            if self.can_ever_fit(first) {
                 self.set_state(first, State::Unborn, State::Waiting);
-                self.scheduler.enqueue(first);
+                self.enqueue(first);
                 self.waiting += u64::from(pod.gang);
                 self.fresh.push(first);
             } else {
-                let reason = self.scheduler.never_fits(first, &mut self.reasons);
+                let reason = match &mut self.decider {
+                    Decider::Ideal(scheduler) => scheduler.never_fits(first, &mut self.reasons),
+                    Decider::Kube(kube) => kube.never_fits(first, &self.setup.pods),
+                };
                 self.leave(first, State::Unborn, |pod| Record::NeverFits { pod, reason });
             }
         }
@@ -202,6 +251,20 @@ impl<O: Observer> World<'_, '_, O> {
             self.plan_cycle();
         }
         self.plan_arrival();
+    }
+
+    fn can_ever_fit(&mut self, first: PodId) -> bool {
+        match &mut self.decider {
+            Decider::Ideal(scheduler) => scheduler.can_ever_fit(first),
+            Decider::Kube(kube) => kube.can_ever_fit(self.setup.pods.shape(first)),
+        }
+    }
+
+    fn enqueue(&mut self, first: PodId) {
+        match &mut self.decider {
+            Decider::Ideal(scheduler) => scheduler.enqueue(first),
+            Decider::Kube(kube) => kube.arrive(first, &self.setup.pods, self.calendar.now()),
+        }
     }
 
     fn set_state(&mut self, first: PodId, from: State, to: State) {
@@ -222,28 +285,42 @@ impl<O: Observer> World<'_, '_, O> {
     }
 
     fn leave_queue(&mut self, first: PodId, record: impl Fn(PodId) -> Record<'static>) {
-        self.scheduler.withdraw(first);
+        match &mut self.decider {
+            Decider::Ideal(scheduler) => scheduler.withdraw(first),
+            Decider::Kube(kube) => kube.withdraw(first, self.calendar.now()),
+        }
         self.waiting -= u64::from(self.setup.pods.pods[first.index()].gang);
         self.leave(first, State::Waiting, record);
     }
 
-    /// Places whom it can, tells the newcomers that it could not place why, and lets go whom the
-    /// queue cannot hold.
+    /// Places whom it can, and lets go whom the queue cannot hold.
     fn cycle(&mut self) {
         assert!(self.cycle_planned == Some(self.calendar.now()), "one cycle at a time");
         self.cycle_planned = None;
-        while let Decision::Bind(places) = self.scheduler.next(&mut self.cluster) {
+        match &mut self.decider {
+            Decider::Ideal(_) => self.place_all(),
+            Decider::Kube(_) => self.try_pods(),
+        }
+        self.settle_queue();
+    }
+
+    /// The cycle of `ideal`: places whom it can, and tells the newcomers that it could not place why.
+    fn place_all(&mut self) {
+        while let Decider::Ideal(scheduler) = &mut self.decider
+            && let Decision::Bind(places) = scheduler.next(&mut self.cluster)
+        {
             for (pod, placement) in places {
-                self.waiting -= 1;
+                self.cluster.bind(self.setup.pods.request(pod), &placement);
                 self.start(pod, placement);
             }
         }
         let mut fresh = std::mem::take(&mut self.fresh);
         fresh.retain(|first| self.state[first.index()] == State::Waiting);
         for first in &fresh {
-            let reason = self.scheduler.explain(*first, &self.cluster, &mut self.reasons);
+            let Decider::Ideal(scheduler) = &mut self.decider else { unreachable!("who decides stays") };
+            let reason = scheduler.explain(*first, &self.cluster, &mut self.reasons);
             for pod in self.setup.pods.members(*first) {
-                self.emit(Record::Refused { pod, reason });
+                self.emit(Record::Refused { pod, reason, rejectors: Plugins::NONE, nominated: None });
             }
         }
         if self.setup.patience == Some(Span::ZERO) {
@@ -251,13 +328,23 @@ impl<O: Observer> World<'_, '_, O> {
                 self.leave_queue(first, |pod| Record::GaveUp { pod });
             }
         }
+        self.fresh = fresh;
+    }
+
+    /// Turns away whom the queue cannot hold, and plans the end of the others' patience.
+    fn settle_queue(&mut self) {
+        let mut fresh = std::mem::take(&mut self.fresh);
+        fresh.retain(|first| self.state[first.index()] == State::Waiting);
         let limit = self.setup.queue_limit.unwrap_or(u64::MAX);
         while limit < self.waiting
             && let Some(latest) = fresh.pop()
         {
-            self.leave_queue(latest, |pod| Record::TurnedAway { pod });
+            if !self.is_in_flight(latest) {
+                self.leave_queue(latest, |pod| Record::TurnedAway { pod });
+            }
         }
-        if let Some(patience) = self.setup.patience {
+        // Without patience a pod leaves after its first attempt, whenever that is.
+        if let Some(patience) = self.setup.patience.filter(|patience| *patience != Span::ZERO) {
             for first in &fresh {
                 let end = (self.setup.pods.pods[first.index()].arrival + patience).max(self.calendar.now());
                 self.calendar.schedule(end, Event::GiveUp, first.0);
@@ -267,16 +354,18 @@ impl<O: Observer> World<'_, '_, O> {
         self.fresh = fresh;
     }
 
-    /// A pod waits once, so its state says whether this event still means anything.
+    /// Its state says whether this event still means anything: patience counts from the arrival,
+    /// also of a pod that ran in between and lost its place.
     fn give_up(&mut self, first: PodId) {
-        if self.state[first.index()] == State::Waiting {
+        if self.state[first.index()] == State::Waiting && !self.is_in_flight(first) {
             self.leave_queue(first, |pod| Record::GaveUp { pod });
         }
     }
 
-    fn start(&mut self, pod: PodId, placement: Placement) {
+    /// A pod whose place is bound begins to run.
+    fn start(&mut self, pod: PodId, placement: Placement) -> u32 {
         self.set_state_of(pod, State::Waiting, State::Running);
-        self.cluster.bind(self.setup.pods.request(pod), &placement);
+        self.waiting -= 1;
         let now = self.calendar.now();
         let node = placement.node;
         let grant = placement.grant.clone();
@@ -288,6 +377,7 @@ impl<O: Observer> World<'_, '_, O> {
             speed: Speed::FULL,
             settled: now,
             finish: Epoch::default(),
+            doom: None,
         });
         let speed = match self.setup.speeds {
             None => Speed::FULL,
@@ -300,6 +390,7 @@ impl<O: Observer> World<'_, '_, O> {
         self.emit(Record::Bound { pod, node, grant: &grant, speed });
         self.plan_finish(slot);
         self.neighbours_changed(node, &grant, Some(slot));
+        slot
     }
 
     fn set_state_of(&mut self, pod: PodId, from: State, to: State) {
@@ -329,10 +420,22 @@ impl<O: Observer> World<'_, '_, O> {
         self.departed += 1;
         self.emit(Record::Finished { pod: run.pod });
         self.neighbours_changed(run.placement.node, &run.placement.grant, None);
-        self.scheduler.freed(run.placement.node, &self.cluster);
-        if self.scheduler.has_ready() {
+        self.freed(run.pod, run.placement.node);
+    }
+
+    /// Room was freed: whoever could use it is tried.
+    fn freed(&mut self, pod: PodId, node: NodeId) {
+        let ready = match &mut self.decider {
+            Decider::Ideal(scheduler) => {
+                scheduler.freed(node, &self.cluster);
+                scheduler.has_ready()
+            }
+            Decider::Kube(kube) => kube.deleted(pod, node, self.calendar.now()),
+        };
+        if ready {
             self.plan_cycle();
         }
+        self.arm();
     }
 
     /// The pods of these GPUs changed: the others on them run at new speeds from now on.
@@ -370,6 +473,8 @@ struct Run {
     speed: Speed,
     settled: Time,
     finish: Epoch,
+    /// When its grace ends, if it must go.
+    doom: Option<Epoch>,
 }
 
 impl Run {
@@ -411,6 +516,10 @@ impl Running {
 
     fn get_mut(&mut self, slot: u32) -> &mut Run {
         self.slots[slot as usize].as_mut().expect("a running slot")
+    }
+
+    fn is_doomed(&self, slot: u32, epoch: Epoch) -> bool {
+        self.slots[slot as usize].as_ref().is_some_and(|run| run.doom == Some(epoch))
     }
 
     fn waits_for(&self, slot: u32, epoch: Epoch) -> bool {

@@ -30,7 +30,7 @@ cluster:
     - {name: gpu, count: 3, cpu: 64, memory: 256GiB, gpus: {model: a100-40gb, count: 4}, mode: mps}
   node_lists:
     - {file: lists/nodes.csv, mode: mps, models: {G2: a100-40gb}}
-scheduler: {scores: [balanced-allocation, {name: least-allocated, weight: 2}], ties: seeded, gpu_choice: worst-fit}
+scheduler: {profile: ideal, scores: [balanced-allocation, {name: least-allocated, weight: 2}], ties: seeded, gpu_choice: worst-fit}
 models: {sharing: true, classes: {small: light, large: saturating}}
 report: {warm_up: 0.1, gpus_shown: 20}
 variants:

@@ -8,6 +8,7 @@ use crate::report::{self, Page};
 use crate::scenario::resolved::ScenarioFile;
 use crate::scenario::{self, Known};
 use crate::sched::score;
+use crate::sched::spec::Profile;
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -240,18 +241,23 @@ fn page(file: &ScenarioFile, runs: &[Run]) -> Page {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         scenario_yaml: scenario::resolved_yaml(file),
         trace_hashes: hashes,
-        limits: limits(),
+        limits: limits(file),
         partial: None,
         variants: runs.iter().map(|run| run.result.clone()).collect(),
     }
 }
 
-/// What every reader must know of this version.
-fn limits() -> Vec<String> {
-    vec![
-        "The scheduler is the profile `ideal`: priority, then arrival; a pod is tried again exactly when something changed that could serve it. A real kube-scheduler waits longer.".to_owned(),
-        "MIG layouts stand for the whole run. Failures, re-cuts and out-of-memory are not modelled.".to_owned(),
-    ]
+/// What every reader must know of this version, and of the schedulers that it ran.
+fn limits(file: &ScenarioFile) -> Vec<String> {
+    let mut profiles: Vec<Profile> = file.variants.iter().map(|variant| variant.scheduler.profile).collect();
+    profiles.sort_unstable();
+    profiles.dedup();
+    let mut limits: Vec<String> = profiles.into_iter().map(|profile| profile.limits().to_owned()).collect();
+    limits.push(
+        "MIG layouts stand for the whole run. Failures, re-cuts and out-of-memory are not modelled."
+            .to_owned(),
+    );
+    limits
 }
 
 fn folder(args: &Args, file: &ScenarioFile) -> PathBuf {

@@ -2,7 +2,9 @@
 
 use crate::cluster::spec::{ClusterSpec, Gpus, NodeGroup};
 use crate::diag::Diagnostic;
+use crate::scenario;
 use crate::scenario::resolved::{Scenario, WorkloadSpec};
+use crate::sched::spec::KubeSpec;
 use crate::trace::spec::{Changes, Generate, Source};
 use crate::trace::{self, Loaded};
 use crate::workload::Workload;
@@ -164,6 +166,21 @@ impl Inputs {
             ]),
             _ => Ok(loaded),
         }
+    }
+
+    /// Reads a scheduler's configuration into its settings, which then stand for it.
+    pub(super) fn scheduler(&self, kube: &mut KubeSpec) -> Result<(), Vec<Diagnostic>> {
+        let Some(file) = &kube.config else { return Ok(()) };
+        let path = self.path(file);
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            vec![
+                Diagnostic::error("unreadable", file, format!("cannot be read: {error}"))
+                    .help(format!("it was looked for at {}", path.display())),
+            ]
+        })?;
+        kube.settings = scenario::kube_settings(&text, file)?;
+        kube.config = None;
+        Ok(())
     }
 
     /// The groups of a cluster, each with whether it is a single named node, the nodes of its lists

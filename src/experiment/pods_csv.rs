@@ -30,6 +30,9 @@ pub fn write_pods(runs: &[Run], out: &mut dyn Write) -> io::Result<()> {
         "gpus",
         "request",
         "first_refusal",
+        "attempts",
+        "preemptions",
+        "last_refusal",
     ])?;
     for run in runs {
         write_run(run, &mut csv)?;
@@ -53,7 +56,7 @@ fn write_run(run: &Run, csv: &mut csv::Writer<&mut dyn Write>) -> io::Result<()>
             };
             format!("{name}: {amount}")
         });
-        let row: [&str; 15] = [
+        let row: [&str; 18] = [
             &run.result.name,
             &workload.names.get(id),
             &workload.classes[pod.class.index()],
@@ -69,6 +72,9 @@ fn write_run(run: &Run, csv: &mut csv::Writer<&mut dyn Write>) -> io::Result<()>
             &if ran { gpus(&line.grant, &cluster.class(line.node).share) } else { String::new() },
             &request,
             line.reason.map_or("", |reason| run.log.reasons.text(reason)),
+            &line.attempts.to_string(),
+            &line.evictions.to_string(),
+            line.last_reason.map_or("", |reason| run.log.reasons.text(reason)),
         ];
         csv.write_record(row)?;
     }

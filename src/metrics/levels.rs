@@ -230,9 +230,13 @@ impl Observer for Levels<'_> {
         self.advance(at);
         match record {
             Record::Arrived { .. } => *self.level(Kind::Queue) += 1,
-            Record::Refused { .. } | Record::SpeedChanged { .. } => {}
+            Record::Refused { .. } | Record::Doomed { .. } | Record::SpeedChanged { .. } => {}
             Record::Bound { pod, node, grant, .. } => self.bound(pod, node, grant),
             Record::Finished { pod } => self.finished(pod),
+            Record::Evicted { pod, returns } => {
+                self.finished(pod);
+                *self.level(Kind::Queue) += u64::from(returns);
+            }
             Record::GaveUp { .. } | Record::TurnedAway { .. } | Record::NeverFits { .. } => {
                 *self.level(Kind::Queue) -= 1
             }

@@ -24,6 +24,8 @@ pub enum Fate {
     TurnedAway,
     /// Left because nothing could ever hold it.
     NeverFits,
+    /// Lost its place to a pod of higher priority and did not return.
+    Evicted,
 }
 
 impl Fate {
@@ -38,11 +40,12 @@ impl Fate {
             Fate::GaveUp => "gave-up",
             Fate::TurnedAway => "turned-away",
             Fate::NeverFits => "never-fits",
+            Fate::Evicted => "evicted",
         }
     }
 }
 
-/// One pod's life. 64 bytes.
+/// One pod's life. 80 bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Line {
     /// When it was bound; meaningful once it ran.
@@ -55,6 +58,12 @@ pub struct Line {
     pub grant: Grant,
     /// Why its first attempt failed, if it did.
     pub reason: Option<ReasonId>,
+    /// Why its latest failed attempt did.
+    pub last_reason: Option<ReasonId>,
+    /// Attempts to place it that are told of.
+    pub attempts: u32,
+    /// Times it lost its place to a pod of higher priority.
+    pub evictions: u32,
     /// Where it stands.
     pub fate: Fate,
 }
@@ -108,13 +117,26 @@ impl Observer for PodLog {
     fn record(&mut self, at: Time, record: Record<'_>) {
         match record {
             Record::Arrived { pod } => self.line(pod).fate = Fate::Waiting,
-            Record::Refused { pod, reason } => self.line(pod).reason = Some(reason),
+            Record::Refused { pod, reason, .. } => {
+                let line = self.line(pod);
+                line.reason = line.reason.or(Some(reason));
+                line.last_reason = Some(reason);
+                line.attempts += 1;
+            }
             Record::Bound { pod, node, grant, .. } => {
                 let line = self.line(pod);
+                line.attempts += 1;
                 (line.bound, line.node, line.fate) = (at, node, Fate::Running);
                 line.grant = grant.clone();
             }
-            Record::SpeedChanged { .. } => {}
+            Record::SpeedChanged { .. } | Record::Doomed { .. } => {}
+            Record::Evicted { pod, returns } => {
+                self.line(pod).evictions += 1;
+                match returns {
+                    true => self.line(pod).fate = Fate::Waiting,
+                    false => self.leave(pod, at, Fate::Evicted),
+                }
+            }
             Record::Finished { pod } => self.leave(pod, at, Fate::Finished),
             Record::GaveUp { pod } => self.leave(pod, at, Fate::GaveUp),
             Record::TurnedAway { pod } => self.leave(pod, at, Fate::TurnedAway),

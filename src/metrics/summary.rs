@@ -79,7 +79,7 @@ fn group(name: &str, frame: &Frame<'_>, log: &PodLog, member: impl Fn(&Pod) -> b
             Fate::Finished => &mut counts.finished,
             Fate::Running => &mut counts.running,
             Fate::Waiting | Fate::Unborn => &mut counts.waiting,
-            Fate::GaveUp => &mut counts.gave_up,
+            Fate::GaveUp | Fate::Evicted => &mut counts.gave_up,
             Fate::TurnedAway => &mut counts.turned_away,
             Fate::NeverFits => &mut counts.never_fit,
         } += 1;

@@ -14,7 +14,9 @@ use super::variables::{Refused, substitute};
 use crate::diag::nearest;
 use crate::gpu::{Catalogue, ProductSpec};
 use crate::perf::Behavior;
-use crate::sched::spec::{GpuChoice, Profile, SchedulerSpec, ScoreSpec, Ties};
+use crate::sched::spec::{
+    Evicted, FitStrategy, GpuChoice, KubeSettings, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties, Weights,
+};
 use crate::units::Span;
 use crate::yaml::{Entry, Item, Kind, Lower, Node, Problem, Record, Shape, Value, overlay, read, record};
 use std::borrow::Cow;
@@ -138,7 +140,12 @@ macro_rules! words {
 use words;
 
 words! {
-    Profile { "ideal" => Profile::Ideal }
+    Profile {
+        "kube-1.35" => Profile::Kube1_35,
+        "kube-1.25" => Profile::Kube1_25,
+        "ideal" => Profile::Ideal,
+    }
+    Evicted { "return" => Evicted::Return, "leave" => Evicted::Leave }
     GpuChoice {
         "first-fit" => GpuChoice::FirstFit,
         "best-fit" => GpuChoice::BestFit,
@@ -264,7 +271,10 @@ fn scenario(name: Option<String>, node: &Rc<Node>, context: &mut Context<'_>) ->
 impl<'a> Lower<Context<'a>> for SchedulerSpec {
     fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
         record(item, |r| {
-            let profile = r.take("profile", context);
+            let profile: Option<Profile> = r.take("profile", context);
+            if let Some(profile) = profile {
+                of_other_profile(profile, r, context);
+            }
             let only: Option<Option<ScoreSpec>> = r.optional("score", context);
             // The default is looked up only where it counts, in case nobody registered it.
             let scores = match r.has("score") {
@@ -274,14 +284,141 @@ impl<'a> Lower<Context<'a>> for SchedulerSpec {
             let gpu_choice = r.take("gpu_choice", context);
             let ties = r.take("ties", context);
             let cycle = r.take("cycle", context);
+            let kube = r.take("kube", context);
             Some(SchedulerSpec {
                 profile: profile?,
                 scores: only?.map_or(scores, |score| Some(vec![score]))?,
                 gpu_choice: gpu_choice?,
                 ties: ties?,
                 cycle: cycle?,
+                kube: kube?,
             })
         })
+    }
+}
+
+/// Complains about keys that mean nothing under a profile, so that nobody believes they do.
+fn of_other_profile(profile: Profile, record: &Record, context: &mut Context<'_>) {
+    let (keys, of): (&[&str], &str) = match profile {
+        Profile::Ideal => (&["kube"], "the `kube-` profiles"),
+        Profile::Kube1_35 | Profile::Kube1_25 => (&["score", "scores", "ties"], "the profile `ideal`"),
+    };
+    for key in keys.iter().filter(|key| record.has(key)) {
+        let message = format!("`{key}` belongs to {of} and would change nothing here");
+        let problem = Problem::new("other-profile", &record.place(key), message);
+        let problem = problem.help(match profile {
+            Profile::Ideal => "leave it out, or choose a `kube-` profile",
+            _ => "add `profile: ideal`, or leave it out: kube-scheduler has its own scores and ties",
+        });
+        context.complain(problem.warning());
+    }
+}
+
+impl<'a> Lower<Context<'a>> for KubeSpec {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let at = r.place("config");
+            let config: Option<Option<String>> = r.optional("config", context);
+            let config = config?.map(|path| context.path(&path, &at));
+            let settings = r.take("settings", context);
+            let grace = r.take("grace", context);
+            let evicted = r.take("evicted", context);
+            let cycle_time = r.take("cycle_time", context);
+            Some(KubeSpec {
+                config: config.map_or(Some(None), |path| path.map(Some))?,
+                settings: settings?,
+                grace: grace?,
+                evicted: evicted?,
+                cycle_time: cycle_time?,
+            })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for KubeSettings {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let percentage_of_nodes_to_score = r.take("percentage_of_nodes_to_score", context);
+            let backoff_initial = r.take("backoff_initial", context);
+            let backoff_max = r.take("backoff_max", context);
+            let filters: Option<Vec<Item>> = r.take("filters_off", context);
+            let preemption = r.take("preemption", context);
+            let weights = r.take("weights", context);
+            let at = r.place("strategy");
+            let strategy: Option<FitStrategy> = r.take("strategy", context);
+            let resources: Option<Item> = r.take("resources", context);
+            let balanced_resources = r.take("balanced_resources", context);
+            if let Some(FitStrategy::Ratio(points)) = &strategy
+                && !points.is_sorted_by(|one, next| one.0 < next.0)
+            {
+                let message = "the utilizations of these points do not ascend";
+                context.complain(Problem::new("bad-value", &at, message));
+                return None;
+            }
+            Some(KubeSettings {
+                percentage_of_nodes_to_score: percentage_of_nodes_to_score?,
+                backoff_initial: backoff_initial?,
+                backoff_max: backoff_max?,
+                filters_off: filters?.into_iter().map(word).collect::<Option<_>>()?,
+                preemption: preemption?,
+                weights: weights?,
+                strategy: strategy?,
+                resources: integers(resources?)?,
+                balanced_resources: balanced_resources?,
+            })
+        })
+    }
+}
+
+/// The word of a choice without values.
+fn word(item: Item) -> Option<String> {
+    match item.value {
+        Value::Choice(word, _) => Some(word.to_owned()),
+        _ => None,
+    }
+}
+
+fn integers(item: Item) -> Option<BTreeMap<String, u32>> {
+    let Value::Map(entries) = item.value else { return None };
+    entries
+        .into_iter()
+        .map(|(key, _, item)| match item.value {
+            Value::Integer(number) => Some((key.to_string(), number as u32)),
+            _ => None,
+        })
+        .collect()
+}
+
+impl<'a> Lower<Context<'a>> for Weights {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let fit = r.take("fit", context);
+            let balanced = r.take("balanced", context);
+            let taints = r.take("taints", context);
+            let affinity = r.take("affinity", context);
+            Some(Weights { fit: fit?, balanced: balanced?, taints: taints?, affinity: affinity? })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for FitStrategy {
+    fn lower(item: Item, _: &mut Context<'a>) -> Option<Self> {
+        let point = |item: Item| {
+            let Value::List(numbers) = item.value else { return None };
+            let mut numbers = numbers.into_iter().map(|item| match item.value {
+                Value::Integer(number) => Some(number as u8),
+                _ => None,
+            });
+            numbers.next().flatten().zip(numbers.next().flatten())
+        };
+        match workload::chosen(item)? {
+            ("ratio", Some(Item { value: Value::List(points), .. })) => {
+                points.into_iter().map(point).collect::<Option<_>>().map(FitStrategy::Ratio)
+            }
+            ("ratio", _) => None,
+            ("most-allocated", _) => Some(FitStrategy::MostAllocated),
+            _ => Some(FitStrategy::LeastAllocated),
+        }
     }
 }
 

@@ -627,22 +627,142 @@ static SCHEDULER: Object = Object {
     name: "the scheduler",
     doc: "Who decides where pods run.",
     keys: &[
-        Key::default("profile", Kind::Choice(&PROFILE), "ideal", "named behaviour of queue and retries"),
+        Key::default("profile", Kind::Choice(&PROFILE), "kube-1.35", "named behaviour of queue and retries"),
         Key::default(
             "scores",
             Kind::List(&List { of: SCORE, name: "scores", filled: false }),
             "[least-allocated]",
-            "scores of nodes, summed by weight; an empty list is first fit by node order",
+            "under `ideal`: scores of nodes, summed by weight; an empty list is first fit by node order",
         ),
         Key::short_for("score", SCORE, "scores", "the only score"),
         Key::default("gpu_choice", Kind::Choice(&GPU_CHOICE), "best-fit", "which GPU of the chosen node"),
-        Key::default("ties", Kind::Choice(&TIES), "node-order", "which of several equally good nodes"),
+        Key::default(
+            "ties",
+            Kind::Choice(&TIES),
+            "node-order",
+            "under `ideal`: which of several equally good nodes",
+        ),
         Key::default(
             "cycle",
             Kind::Span { positive: false },
             "0s",
             "cycles run at multiples of this; 0 runs one whenever something changed",
         ),
+        Key::default("kube", Kind::Object(&KUBE), "{}", "what surrounds kube-scheduler"),
+    ],
+};
+
+static KUBE: Object = Object {
+    name: "kube-scheduler's surroundings",
+    doc: "What a cluster and its users set around kube-scheduler; for the `kube-` profiles.",
+    keys: &[
+        Key::optional(
+            "config",
+            Kind::Path,
+            "a KubeSchedulerConfiguration as `kube-scheduler --config` reads it, instead of `settings`",
+        ),
+        Key::default("settings", Kind::Object(&KUBE_SETTINGS), "{}", "how it is set up, in our words"),
+        Key::default(
+            "grace",
+            Kind::Span { positive: false },
+            "30s",
+            "how long an evicted pod keeps its place (terminationGracePeriodSeconds)",
+        ),
+        Key::default("evicted", Kind::Choice(&EVICTED), "return", "what becomes of an evicted pod"),
+        Key::default(
+            "cycle_time",
+            Kind::Span { positive: false },
+            "0s",
+            "how long one scheduling cycle takes; real ones take 0.5 to 20 ms",
+        ),
+    ],
+};
+
+static KUBE_SETTINGS: Object = Object {
+    name: "kube-scheduler's settings",
+    doc: "What a KubeSchedulerConfiguration says that is modelled.",
+    keys: &[
+        Key::default(
+            "percentage_of_nodes_to_score",
+            Kind::Integer(0, 100),
+            "0",
+            "share of the nodes among which a cycle looks for feasible ones; 0 adapts to their number",
+        ),
+        Key::default("backoff_initial", Kind::Span { positive: true }, "1s", "first back-off"),
+        Key::default("backoff_max", Kind::Span { positive: false }, "10s", "longest back-off"),
+        Key::default(
+            "filters_off",
+            Kind::List(&List { of: Kind::Choice(&FILTER), name: "filters", filled: false }),
+            "[]",
+            "filter plugins that are off",
+        ),
+        Key::default("preemption", Kind::Bool, "true", "whether DefaultPreemption is on"),
+        Key::default("weights", Kind::Object(&WEIGHTS), "{}", "weights of the score plugins; 0 is off"),
+        Key::default("strategy", Kind::Choice(&STRATEGY), "least-allocated", "how NodeResourcesFit scores"),
+        Key::default(
+            "resources",
+            Kind::Map(&Kind::Integer(1, 100)),
+            "{cpu: 1, memory: 1}",
+            "resources that NodeResourcesFit scores, with weights, such as `nvidia.com/gpu: 5`",
+        ),
+        Key::default(
+            "balanced_resources",
+            Kind::List(&List { of: Kind::Line, name: "resources", filled: true }),
+            "[cpu, memory]",
+            "resources that NodeResourcesBalancedAllocation balances",
+        ),
+    ],
+};
+
+static FILTER: Choice = Choice {
+    name: "a filter plugin",
+    doc: "A filter plugin of kube-scheduler.",
+    alternatives: &[
+        Alternative::word("NodeUnschedulable", "Cordoned nodes."),
+        Alternative::word("TaintToleration", "Taints."),
+        Alternative::word("NodeAffinity", "Node selector and affinity."),
+        Alternative::word("NodeResourcesFit", "Requests."),
+    ],
+};
+
+static WEIGHTS: Object = Object {
+    name: "the weights",
+    doc: "Weights of kube-scheduler's score plugins; 0 is off.",
+    keys: &[
+        Key::default("fit", Kind::Integer(0, 100), "1", "NodeResourcesFit"),
+        Key::default("balanced", Kind::Integer(0, 100), "1", "NodeResourcesBalancedAllocation"),
+        Key::default("taints", Kind::Integer(0, 100), "3", "TaintToleration"),
+        Key::default("affinity", Kind::Integer(0, 100), "2", "NodeAffinity"),
+    ],
+};
+
+static STRATEGY: Choice = Choice {
+    name: "a scoring strategy",
+    doc: "How NodeResourcesFit scores.",
+    alternatives: &[
+        Alternative::word("least-allocated", "More free is better."),
+        Alternative::word("most-allocated", "More used is better."),
+        Alternative::with(
+            "ratio",
+            Kind::List(&List {
+                of: Kind::Tuple(&[Kind::Integer(0, 100), Kind::Integer(0, 10)]),
+                name: "points",
+                filled: true,
+            }),
+            "A broken line through [utilization in percent, score of 0 to 10], ascending.",
+        ),
+    ],
+};
+
+static EVICTED: Choice = Choice {
+    name: "a fate of evicted pods",
+    doc: "What becomes of a pod that a preemption evicts.",
+    alternatives: &[
+        Alternative::word(
+            "return",
+            "It is created anew and starts over, as by a Job: after 10 s, doubled each time.",
+        ),
+        Alternative::word("leave", "It is gone, as a bare pod is."),
     ],
 };
 
@@ -660,10 +780,17 @@ static WEIGHTED: Object = Object {
 static PROFILE: Choice = Choice {
     name: "a scheduler profile",
     doc: "Named behaviour of queue and retries.",
-    alternatives: &[Alternative::word(
-        "ideal",
-        "Priority, then arrival; a waiting pod is tried again exactly when something changed that could serve it.",
-    )],
+    alternatives: &[
+        Alternative::word(
+            "kube-1.35",
+            "kube-scheduler 1.35: its queues, back-off, wake-ups, scores, sampling and preemption.",
+        ),
+        Alternative::word("kube-1.25", "The same of 1.25, which nos was built on."),
+        Alternative::word(
+            "ideal",
+            "Priority, then arrival; a waiting pod is tried again exactly when something changed that could serve it.",
+        ),
+    ],
 };
 
 static GPU_CHOICE: Choice = Choice {

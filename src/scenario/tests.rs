@@ -6,7 +6,7 @@ mod made;
 use super::resolved::ScenarioFile;
 use super::{Known, load, resolved_yaml, schema, table};
 use crate::diag::Diagnostic;
-use crate::sched::spec::SchedulerSpec;
+use crate::sched::spec::{Evicted, Profile, SchedulerSpec};
 use crate::trace::spec::{Assume, Changes, Draw, Format};
 use crate::units::Span;
 use crate::yaml::{Kind, Node, Object, Shape, parse};
@@ -65,9 +65,11 @@ fn defaults_are_those_of_the_types() {
 #[test]
 fn variants_are_laid_over_the_scenario() {
     let file = good(FULL);
-    let [as_it_is, bootstrap, diurnal, _, _, third, alone] = file.variants.as_slice() else {
-        panic!("seven")
+    let [as_it_is, bootstrap, diurnal, _, _, third, real, _, _, _, alone] = file.variants.as_slice() else {
+        panic!("eleven")
     };
+    assert_eq!(real.scheduler.profile, Profile::Kube1_25);
+    assert_eq!(real.scheduler.kube.evicted, Evicted::Leave);
     assert_eq!((as_it_is.seed, bootstrap.seed, alone.seed), (42, 7, 1));
     assert_eq!((as_it_is.gpus.len(), bootstrap.gpus.len(), alone.gpus.len()), (3, 1, 0));
     assert_eq!(as_it_is.workload.traces[1].file, "/data/mapped.csv");
@@ -119,13 +121,29 @@ variants:
           pods: 110
           mode: whole
     scheduler:
-      profile: ideal
-      scores:
-        - name: least-allocated
-          weight: 1
+      profile: kube-1.35
       gpu_choice: best-fit
-      ties: node-order
       cycle: 0s
+      kube:
+        settings:
+          percentage_of_nodes_to_score: 0
+          backoff_initial: 1s
+          backoff_max: 10s
+          filters_off: []
+          preemption: true
+          weights:
+            fit: 1
+            balanced: 1
+            taints: 3
+            affinity: 2
+          strategy: least-allocated
+          resources:
+            cpu: 1
+            memory: 1
+          balanced_resources: [cpu, memory]
+        grace: 30s
+        evicted: return
+        cycle_time: 0s
     models:
       sharing: false
       default:

@@ -50,7 +50,7 @@ struct Totals {
     arrived: u64,
     /// Ran to the end.
     finished: u64,
-    /// Left without running: gave up, turned away, never fit.
+    /// Left without having run to the end: gave up, turned away, never fit, evicted for good.
     left: u64,
 }
 
@@ -85,7 +85,7 @@ impl<'a> Checker<'a> {
         self.hold(pod, node, grant, true);
         let left = Work::alone(self.truths[pod.index()].work);
         let job = Job { node, grant: grant.clone(), left, speed, since: self.now };
-        assert!(self.running.insert(pod, job).is_none(), "a pod is bound once");
+        assert!(self.running.insert(pod, job).is_none(), "a pod runs once at a time");
     }
 
     /// Counts the GPU parts of a grant in or out. For slices the counter is a mask of those held.
@@ -131,13 +131,26 @@ impl<'a> Checker<'a> {
         // Work conservation to one tick: a microsecond less would not have been enough.
         let early = done.minus(Work::done(crate::units::Span(1), job.speed));
         assert!(early < job.left || done == Work::default(), "a pod ends as soon as its work is done");
+        self.free(pod, &job);
+        self.totals.finished += 1;
+    }
+
+    fn evicted(&mut self, pod: PodId, returns: bool) {
+        let job = self.running.remove(&pod).expect("only a running pod is evicted");
+        self.free(pod, &job);
+        match returns {
+            true => self.waiting += 1,
+            false => self.totals.left += 1,
+        }
+    }
+
+    fn free(&mut self, pod: PodId, job: &Job) {
         self.hold(pod, job.node, &job.grant, false);
         let request = self.pods.request(pod);
         let used = &mut self.used[job.node.index()];
         used.cpu -= request.cpu.0;
         used.memory -= request.memory.0;
         used.pods -= 1;
-        self.totals.finished += 1;
     }
 
     fn left(&mut self) {
@@ -163,7 +176,8 @@ impl Observer for Checker<'_> {
                 self.totals.arrived += 1;
                 self.waiting += 1;
             }
-            Record::Refused { .. } => {}
+            Record::Refused { .. } | Record::Doomed { .. } => {}
+            Record::Evicted { pod, returns } => self.evicted(pod, returns),
             Record::Bound { pod, node, grant, speed } => self.bound(pod, node, grant, speed),
             Record::SpeedChanged { pod, speed } => self.speed_changed(pod, speed),
             Record::Finished { pod } => self.finished(pod),

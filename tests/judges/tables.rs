@@ -64,7 +64,7 @@ fn yaml(nodes: &str, classes: &[Class], law: Law, extra: &str) -> String {
         );
     }
     text + &format!(
-        "cluster: {{nodes: {nodes}}}\nscheduler: {{scores: []}}\nreport: {{warm_up: 0.1, until: last-arrival, gpus_shown: 0}}\n"
+        "cluster: {{nodes: {nodes}}}\nscheduler: {{profile: ideal, scores: []}}\nreport: {{warm_up: 0.1, until: last-arrival, gpus_shown: 0}}\n"
     )
 }
 

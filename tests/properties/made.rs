@@ -6,7 +6,7 @@ use slicewise::cluster::spec::{ClusterSpec, Gpus, Mode, Mps, NodeGroup, Taint};
 use slicewise::experiment::{World, prepare};
 use slicewise::perf::Behavior;
 use slicewise::scenario::resolved::{ModelsSpec, ReportSpec, Scenario, WorkloadSpec};
-use slicewise::sched::spec::{GpuChoice, Profile, SchedulerSpec, ScoreSpec, Ties};
+use slicewise::sched::spec::{GpuChoice, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties};
 use slicewise::units::{Mib, MilliCpu, Span, Time};
 use slicewise::workload::request::{Rule, Sharing, Translation};
 use slicewise::workload::{Builder, Constraint, GpuDemand, PodRow, Toleration, Workload};
@@ -211,8 +211,31 @@ impl Case {
         self.ties == Ties::Seeded || self.scores.iter().any(|(name, _)| *name == "random")
     }
 
+    /// The same pods without gangs under kube-scheduler.
+    pub(crate) fn under(mut self, profile: Profile, kube: KubeSpec) -> World {
+        self.pods.iter_mut().for_each(|gang| gang.members.truncate(1));
+        self.world_of(SchedulerSpec {
+            profile,
+            gpu_choice: self.gpu_choice,
+            cycle: self.cycle,
+            kube,
+            ..SchedulerSpec::default()
+        })
+    }
+
     /// What it describes.
     pub(crate) fn world(&self) -> World {
+        let score = |(name, weight): &(&str, u32)| ScoreSpec { name: (*name).to_owned(), weight: *weight };
+        self.world_of(SchedulerSpec {
+            scores: self.scores.iter().map(score).collect(),
+            gpu_choice: self.gpu_choice,
+            ties: self.ties,
+            cycle: self.cycle,
+            ..SchedulerSpec::ideal()
+        })
+    }
+
+    fn world_of(&self, scheduler: SchedulerSpec) -> World {
         let product = Some("a100-40gb".to_owned());
         let translation = Translation { to: self.to, whole_to: None, rule: self.rule, product };
         let groups: Vec<NodeGroup> =
@@ -229,17 +252,7 @@ impl Case {
                 ..WorkloadSpec::default()
             },
             cluster: ClusterSpec { nodes: groups.clone(), node_lists: Vec::new() },
-            scheduler: SchedulerSpec {
-                profile: Profile::Ideal,
-                scores: self
-                    .scores
-                    .iter()
-                    .map(|(name, weight)| ScoreSpec { name: (*name).to_owned(), weight: *weight })
-                    .collect(),
-                gpu_choice: self.gpu_choice,
-                ties: self.ties,
-                cycle: self.cycle,
-            },
+            scheduler,
             models: ModelsSpec {
                 sharing: self.sharing,
                 classes: classes.map(|(name, i)| ((*name).to_owned(), Behavior::NAMED[i].1)).collect(),

@@ -12,9 +12,10 @@ mod reference;
 use made::{Case, case};
 use oracle::{Log, Oracle};
 use proptest::prelude::*;
+use proptest::sample::select;
 use slicewise::experiment::World;
 use slicewise::metrics::{Fate, PodLog};
-use slicewise::sched::spec::Ties;
+use slicewise::sched::spec::{Evicted, KubeSettings, KubeSpec, Profile, Ties};
 use slicewise::units::{Span, Time};
 
 /// A run with its records and the oracle's view of it.
@@ -45,7 +46,7 @@ fn accounted_for(world: &World, lines: &PodLog) {
                     || world.scenario().scheduler.scores.iter().any(|s| s.name == "random");
                 assert!(pod.gang != 1 && spec.patience.is_none() && drawn, "who can be placed is served");
             }
-            Fate::Unborn | Fate::Running => panic!("{:?} at the end of a run", line.fate),
+            Fate::Unborn | Fate::Running | Fate::Evicted => panic!("{:?} at the end of a run", line.fate),
         }
     }
 }
@@ -109,6 +110,46 @@ proptest! {
         let world = case.world();
         let (_, log, _) = run(&world);
         prop_assert_eq!(reference::run(&world), log.sorted());
+    }
+
+    /// Under kube-scheduler the same books are kept (the checker runs in every run), with evictions
+    /// and cycles that take time; runs end, and come out the same twice.
+    #[test]
+    fn kube_schedulers_keep_their_books(
+        case in case(),
+        old in any::<bool>(),
+        leave in any::<bool>(),
+        grace in select(vec![0, 1, 30]),
+        cycle_us in select(vec![0, 0, 1_000, 700_000]),
+        backoff_max in select(vec![10, 0, 3]),
+    ) {
+        let profile = if old { Profile::Kube1_25 } else { Profile::Kube1_35 };
+        let settings = KubeSettings { backoff_max: Span::from_secs(backoff_max), ..KubeSettings::default() };
+        let kube = KubeSpec {
+            settings,
+            grace: Span::from_secs(grace),
+            evicted: if leave { Evicted::Leave } else { Evicted::Return },
+            cycle_time: Span(cycle_us),
+            ..KubeSpec::default()
+        };
+        let world = case.under(profile, kube);
+        let run = || {
+            let (mut lines, mut log) = (PodLog::new(world.workload().len()), Log::default());
+            world.simulate(&mut (&mut lines, &mut log));
+            (lines, log)
+        };
+        let (lines, log) = run();
+        let spec = &world.scenario().workload;
+        for line in lines.lines() {
+            match line.fate {
+                Fate::Finished | Fate::NeverFits => {}
+                Fate::GaveUp => prop_assert!(spec.patience.is_some()),
+                Fate::TurnedAway => prop_assert!(spec.queue_limit.is_some()),
+                Fate::Evicted => prop_assert!(leave && 0 < line.evictions),
+                Fate::Waiting | Fate::Unborn | Fate::Running => prop_assert!(false, "{:?} at the end", line.fate),
+            }
+        }
+        prop_assert_eq!(log, run().1, "the same records again");
     }
 
     /// Nothing is decided before its time: cycles run at multiples of their length.

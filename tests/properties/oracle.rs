@@ -37,6 +37,8 @@ fn subject(record: &Record<'_>) -> PodId {
         | Record::Bound { pod, .. }
         | Record::SpeedChanged { pod, .. }
         | Record::Finished { pod }
+        | Record::Doomed { pod, .. }
+        | Record::Evicted { pod, .. }
         | Record::GaveUp { pod }
         | Record::TurnedAway { pod }
         | Record::NeverFits { pod, .. } => *pod,
@@ -130,6 +132,7 @@ impl Observer for Oracle<'_> {
             Record::SpeedChanged { pod, .. } => {
                 assert!(self.world.scenario().models.sharing && self.running.contains_key(&pod));
             }
+            Record::Doomed { .. } | Record::Evicted { .. } => panic!("`ideal` evicts nobody"),
             Record::Finished { pod } => {
                 self.cluster.release(self.world.pods().request(pod), &self.place(pod));
                 self.running.remove(&pod);

@@ -5,7 +5,7 @@ use crate::oracle::{Log, fits};
 use slicewise::cluster::{Cluster, Placement};
 use slicewise::experiment::World;
 use slicewise::id::{NodeId, PodId};
-use slicewise::record::{Observer, ReasonId, Record};
+use slicewise::record::{Observer, Plugins, ReasonId, Record};
 use slicewise::rng::Stream;
 use slicewise::sched::spec::Ties;
 use slicewise::units::{Span, Speed, Time};
@@ -149,7 +149,12 @@ impl Reference<'_> {
         let mut fresh: Vec<PodId> = self.waiting.iter().filter(|w| w.1).map(|w| w.0).collect();
         self.waiting.iter_mut().for_each(|w| w.1 = false);
         for first in &fresh {
-            self.log_all(*first, |pod| Record::Refused { pod, reason: ReasonId(0) });
+            self.log_all(*first, |pod| Record::Refused {
+                pod,
+                reason: ReasonId(0),
+                rejectors: Plugins::NONE,
+                nominated: None,
+            });
         }
         if self.patience() == Some(Span::ZERO) {
             for first in fresh.drain(..) {

@@ -45,7 +45,7 @@ cluster:
   nodes:
     - {name: n, cpu: 8, count: 0, gpus: {model: a100-40g, count: 1}, mode: {mig: [1g.5gb]}}
     - {name: n, cpu: 8, memory: 1GiB, gpus: {model: a100-40gb, count: 1}, mode: {mig: [1g.5gb, 1g.6gb]}}
-scheduler: {score: best, ties: sedeed}
+scheduler: {score: best, ties: sedeed, profile: ideal}
 report: {warm_up: 1}
 ",
         &[
@@ -310,7 +310,8 @@ fn bad_nodes_are_refused() {
 
 #[test]
 fn complaints_about_variants_are_made_once_and_where_the_text_is() {
-    let with = |variants: &str| format!("{SMALL}scheduler: {{ties: x}}\nvariants:\n{variants}");
+    let with =
+        |variants: &str| format!("{SMALL}scheduler: {{ties: x, profile: ideal}}\nvariants:\n{variants}");
     let ties = "4:19 unknown-name `x` is not a way with ties (write `node-order`, `seeded`)";
     check(&with("  - name: a\n  - name: b\n"), &[ties]);
     check(&with("  - name: a\n    scheduler: {ties: seeded}\n"), &[ties]);

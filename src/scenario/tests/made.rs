@@ -5,7 +5,9 @@ use super::{FULL, ScenarioFile, good, read, resolved_yaml};
 use crate::cluster::spec::{ClusterSpec, Gpus, Mode, Mps, NodeGroup, NodeList, Taint};
 use crate::gpu::{Catalogue, ProductSpec};
 use crate::perf::Behavior;
-use crate::sched::spec::{GpuChoice, Profile, SchedulerSpec, ScoreSpec, Ties};
+use crate::sched::spec::{
+    Evicted, FitStrategy, GpuChoice, KubeSettings, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties, Weights,
+};
 use crate::trace::spec::{
     Arrivals, Assume, BadRows, Changes, ClassSpec, Columns, Draw, Format, Generate, GpuSpec, Law, ProfileMix,
     Source, Window,
@@ -280,9 +282,53 @@ fn scheduler() -> impl Strategy<Value = SchedulerSpec> {
     let score = (select(names), 1..=100_u32).prop_map(|(name, weight)| ScoreSpec { name, weight });
     let choices = select(vec![GpuChoice::FirstFit, GpuChoice::BestFit, GpuChoice::WorstFit]);
     let ties = select(vec![Ties::NodeOrder, Ties::Seeded]);
-    (vec(score, 0..3), choices, ties, span_or_none()).prop_map(|(scores, gpu_choice, ties, cycle)| {
-        SchedulerSpec { profile: Profile::Ideal, scores, gpu_choice, ties, cycle }
-    })
+    let ideal = (vec(score, 0..3), choices.clone(), ties, span_or_none()).prop_map(
+        |(scores, gpu_choice, ties, cycle)| SchedulerSpec {
+            scores,
+            gpu_choice,
+            ties,
+            cycle,
+            ..SchedulerSpec::ideal()
+        },
+    );
+    let evicted = select(vec![Evicted::Return, Evicted::Leave]);
+    let kube = (kube_settings(), span_or_none(), evicted, span_or_none()).prop_map(
+        |(settings, grace, evicted, cycle_time)| KubeSpec {
+            settings,
+            grace,
+            evicted,
+            cycle_time,
+            config: None,
+        },
+    );
+    let profiles = select(vec![Profile::Kube1_35, Profile::Kube1_25]);
+    let real = (profiles, choices, span_or_none(), kube).prop_map(|(profile, gpu_choice, cycle, kube)| {
+        SchedulerSpec { profile, gpu_choice, cycle, kube, ..SchedulerSpec::default() }
+    });
+    prop_oneof![ideal, real]
+}
+
+fn kube_settings() -> impl Strategy<Value = KubeSettings> {
+    let ratio = FitStrategy::Ratio(vec![(0, 0), (50, 3), (100, 10)]);
+    let strategies = select(vec![FitStrategy::LeastAllocated, FitStrategy::MostAllocated, ratio]);
+    let names = select(vec!["cpu", "memory", "nvidia.com/gpu"]);
+    let resources = proptest::collection::btree_map(names.prop_map(str::to_owned), 1..=100_u32, 0..3);
+    let weights = (0..=100_u32, 0..=100_u32, 0..=100_u32, 0..=100_u32)
+        .prop_map(|(fit, balanced, taints, affinity)| Weights { fit, balanced, taints, affinity });
+    let off = select(vec![vec![], vec!["NodeAffinity".to_owned(), "TaintToleration".to_owned()]]);
+    (strategies, resources, weights, off, 0..=100_u16, proptest::bool::ANY).prop_map(
+        |(strategy, resources, weights, filters_off, percentage_of_nodes_to_score, preemption)| {
+            KubeSettings {
+                strategy,
+                resources,
+                weights,
+                filters_off,
+                percentage_of_nodes_to_score,
+                preemption,
+                ..KubeSettings::default()
+            }
+        },
+    )
 }
 
 /// Products of the catalogue under names of their own, or with other facts in their places.

@@ -1,0 +1,852 @@
+//! kube-scheduler, decision for decision.
+//!
+//! [`Kube`] is one profile of the real scheduler with its cache and its queues. It sees what the
+//! real one sees: named resources, labels, taints and priorities; never GPUs. Time is handed in, and
+//! a cycle is two calls: [`Kube::begin`] decides on the state of its moment, and [`Kube::end`] lets
+//! the outcome happen, so that whatever the world does in between meets a pod in flight. What differs
+//! between versions is a switch of [`rules::Rules`].
+//!
+//! Facts: `reference/kube-scheduler.md` of our plan. Where upstream leaves a choice to chance
+//! (goroutines, maps, draws), the choice here is named at its place: feasible nodes in node order
+//! from the start index, one stream of draws for ties and offsets, full ties of victims in the order
+//! in which their node got them. Not modelled: volumes, ports, images, topology spread, pod affinity,
+//! claims, PreFilter's short cut for `metadata.name`, opportunistic batching.
+
+pub mod backoff;
+mod cache;
+mod event;
+pub mod filter;
+pub mod node;
+pub mod preempt;
+pub mod queue;
+pub mod resource;
+mod row;
+pub mod rules;
+pub mod score;
+pub mod view;
+
+use crate::id::{NodeId, PodId, ShapeId};
+use crate::record::{self, ReasonId};
+use crate::rng::Stream;
+use crate::units::{Span, Time};
+use crate::workload::Toleration;
+use backoff::Backoff;
+use cache::{Cache, Nominee};
+use event::{Event, zone};
+use filter::{Code, Names, Plugins, Reasons, Status};
+use node::{Affinity, NodeOrder, NodeSpec};
+use preempt::{Candidate, Target};
+use queue::{Facts, Queue};
+use resource::{PodRequest, ResourceId, Resources};
+use row::PlainScores;
+use rules::Rules;
+use score::{Listed, Strategy};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The settings of one profile, as a KubeSchedulerConfiguration has them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// What the version does.
+    pub rules: Rules,
+    /// Filters that are on.
+    pub filters: Plugins,
+    /// NodeResourcesFit's score and its weight.
+    pub fit: Option<(i64, Strategy, Vec<Listed>)>,
+    /// NodeResourcesBalancedAllocation's score and its weight.
+    pub balanced: Option<(i64, Vec<Listed>)>,
+    /// The weight of TaintToleration's score; 0 is off.
+    pub taints: i64,
+    /// The weight of NodeAffinity's score; 0 is off.
+    pub affinity: i64,
+    /// Resources that NodeResourcesFit does not filter, as reasons.
+    pub ignored: Reasons,
+    /// `percentageOfNodesToScore`; 0 adapts.
+    pub percentage: i32,
+    /// The profile's own, which wins.
+    pub profile_percentage: Option<i32>,
+    /// Back-off limits.
+    pub backoff: Backoff,
+    /// Longest stay without an event.
+    pub stay_max: Span,
+    /// Whether DefaultPreemption is on.
+    pub preemption: bool,
+}
+
+impl Settings {
+    /// The default profile of a version.
+    #[must_use]
+    pub fn of(rules: Rules) -> Settings {
+        Settings {
+            rules,
+            filters: Plugins::ALL,
+            fit: Some((1, Strategy::Least, score::DEFAULT_RESOURCES.to_vec())),
+            balanced: Some((1, score::DEFAULT_RESOURCES.to_vec())),
+            // 1.25 has the same weights: TaintToleration 3, NodeAffinity 2 (since v1beta3).
+            taints: 3,
+            affinity: 2,
+            ignored: Reasons::default(),
+            percentage: 0,
+            profile_percentage: None,
+            backoff: Backoff::default(),
+            stay_max: Span::from_secs(300),
+            preemption: true,
+        }
+    }
+}
+
+/// What pods of one shape ask for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shape {
+    /// Requests.
+    pub request: PodRequest,
+    /// Tolerations.
+    pub tolerations: Vec<Toleration>,
+    /// Node selector and affinity.
+    pub affinity: Affinity,
+    /// The resource of GPUs whose sums do not say whether a pod fits, as with memory slices, where
+    /// one GPU must hold it: [`Devices`] is asked as well.
+    pub device: Option<ResourceId>,
+}
+
+/// What stands behind resources that are no plain sums.
+pub trait Devices {
+    /// Whether a node's GPUs can serve a pod of `shape` once the pods of `without` are gone and
+    /// others of the shapes `beside` are there.
+    fn serve(&mut self, node: NodeId, shape: ShapeId, without: &[PodId], beside: &[ShapeId]) -> bool;
+}
+
+impl Devices for () {
+    fn serve(&mut self, _: NodeId, _: ShapeId, _: &[PodId], _: &[ShapeId]) -> bool {
+        true
+    }
+}
+
+/// What a cycle came to, not yet carried out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// Who was tried.
+    pub pod: PodId,
+    /// With what outcome.
+    pub outcome: Outcome,
+}
+
+/// The outcome of a cycle.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// A node takes the pod; the scheduler counts it there from now on.
+    Placed {
+        /// Which.
+        node: NodeId,
+        /// Feasible nodes that were scored.
+        feasible: usize,
+        /// Those and the nodes with a refusal.
+        evaluated: usize,
+    },
+    /// No node does.
+    Failed(Failure),
+}
+
+/// Why a cycle failed, and what preemption wants done about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// The FailedScheduling message, of [`Kube::reasons`].
+    pub message: ReasonId,
+    /// Plugins that rejected the pod; none for an error.
+    pub rejectors: Plugins,
+    /// Whom to evict.
+    pub victims: Vec<PodId>,
+    /// What becomes of the pod's nomination.
+    pub nomination: Nomination,
+    /// Pods of lower priority that lose their nomination to the same node.
+    pub displaced: Vec<PodId>,
+}
+
+/// What becomes of a nomination after a failed cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nomination {
+    /// It stays as it was.
+    Keep,
+    /// It is cleared.
+    Clear,
+    /// It is this node.
+    Set(NodeId),
+}
+
+/// The scheduler.
+#[derive(Debug)]
+pub struct Kube {
+    cache: Cache,
+    resources: Resources,
+    order: NodeOrder<NodeId>,
+    /// The nodes in order; stale once one came or went.
+    list: Vec<NodeId>,
+    list_stale: bool,
+    /// Whether it is all nodes in order of their ids.
+    list_is_plain: bool,
+    start: usize,
+    queue: Queue,
+    /// Who is tried, and what happened since it was taken.
+    in_flight: Option<PodId>,
+    events: Vec<Event>,
+    /// How many more disruptions each budget allows.
+    allowances: Vec<i64>,
+    /// Draws for ties and offsets; `None` takes the first of whatever is equal.
+    chance: Option<Stream>,
+    /// Among exact ties of the best score this node is taken where the version draws: a recorded
+    /// run's draw.
+    drawn: Option<NodeId>,
+    reasons: record::Reasons,
+    /// Scratch of a scan.
+    feasible: Vec<NodeId>,
+    totals: Vec<i64>,
+    block: Vec<i32>,
+}
+
+impl Kube {
+    /// A scheduler that knows no node and no pod yet.
+    #[must_use]
+    pub fn new(settings: Settings, resources: Resources, chance: Option<Stream>) -> Kube {
+        Kube {
+            queue: Queue::new(settings.rules, settings.backoff, settings.stay_max),
+            cache: Cache::new(settings),
+            resources,
+            order: NodeOrder::new(),
+            list: Vec::new(),
+            list_stale: false,
+            list_is_plain: false,
+            start: 0,
+            in_flight: None,
+            events: Vec::new(),
+            allowances: Vec::new(),
+            chance,
+            drawn: None,
+            reasons: record::Reasons::default(),
+            feasible: Vec::new(),
+            totals: Vec::new(),
+            block: Vec::new(),
+        }
+    }
+
+    /// Makes a shape known.
+    pub fn add_shape(&mut self, shape: Shape) -> ShapeId {
+        self.cache.add_shape(shape)
+    }
+
+    /// Sets how many more disruptions each budget allows, at most 64 of them.
+    pub fn set_allowances(&mut self, allowances: Vec<i64>) {
+        assert!(allowances.len() <= 64, "budgets of a pod are a set of 64 bits");
+        self.allowances = allowances;
+    }
+
+    /// The node that a recorded run drew in the cycle to come.
+    pub fn draw(&mut self, node: Option<NodeId>) {
+        self.drawn = node;
+    }
+
+    /// The texts of all messages.
+    #[must_use]
+    pub fn reasons(&self) -> &record::Reasons {
+        &self.reasons
+    }
+
+    /// The queues.
+    #[must_use]
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// Where the scan of the next cycle starts.
+    #[must_use]
+    pub fn next_start(&self) -> usize {
+        self.start
+    }
+
+    /// A node joins. Its id is the next one.
+    pub fn add_node(&mut self, name: String, spec: NodeSpec, now: Time) -> NodeId {
+        let kind = self.cache.kind(spec);
+        let node = self.cache.add_node(name, kind);
+        self.join(node, now);
+        node
+    }
+
+    fn join(&mut self, node: NodeId, now: Time) {
+        self.cache.nodes[node.index()].present = true;
+        self.cache.changed(node);
+        let spec = Arc::clone(self.cache.spec(self.cache.node(node).kind));
+        self.order.add(node, &zone(&spec));
+        self.list_stale = true;
+        self.event(now, &Event::NodeAdded(node, spec));
+    }
+
+    /// A node leaves. Its pods stay counted until they are deleted.
+    pub fn remove_node(&mut self, node: NodeId) {
+        let of = &mut self.cache.nodes[node.index()];
+        assert!(of.present, "a node leaves once");
+        of.present = false;
+        self.cache.changed(node);
+        let zone = zone(self.cache.spec(self.cache.node(node).kind));
+        self.order.remove(node, &zone);
+        self.list_stale = true;
+    }
+
+    /// A node's name.
+    #[must_use]
+    pub fn node_name(&self, node: NodeId) -> &str {
+        &self.cache.node(node).name
+    }
+
+    /// What a node is.
+    #[must_use]
+    pub fn spec(&self, node: NodeId) -> &NodeSpec {
+        self.cache.spec(self.cache.node(node).kind)
+    }
+
+    /// A node changes: allocatable amounts, labels, taints, cordon. One that had left comes back.
+    pub fn update_node(&mut self, node: NodeId, spec: NodeSpec, now: Time) {
+        let old = Arc::clone(self.cache.spec(self.cache.node(node).kind));
+        let kind = self.cache.kind(spec);
+        let new = Arc::clone(self.cache.spec(kind));
+        self.cache.set_kind(node, kind);
+        if !self.cache.node(node).present {
+            return self.join(node, now);
+        }
+        if zone(&old) != zone(&new) {
+            self.order.remove(node, &zone(&old));
+            self.order.add(node, &zone(&new));
+            self.list_stale = true;
+        }
+        let mut changes = event::changes(&old, &new);
+        // Before hints, one update is one event, whatever changed.
+        changes.truncate(if self.cache.settings.rules.hints { changes.len() } else { 1 });
+        for what in changes {
+            let (old, new) = (Arc::clone(&old), Arc::clone(&new));
+            self.event(now, &Event::NodeChanged { node, old, new, what });
+        }
+    }
+
+    /// A pod is created.
+    pub fn arrive(&mut self, pod: PodId, facts: Facts, now: Time) {
+        self.queue.add(pod, facts, now);
+    }
+
+    /// A pod that waits is deleted.
+    pub fn withdraw(&mut self, pod: PodId, now: Time) {
+        let waiting = self.queue.remove(pod);
+        if let Some(node) = waiting.nominated {
+            self.cache.unlist_nominated(pod, node);
+            self.nomination_gone(waiting.facts.priority, now);
+        }
+    }
+
+    /// A pod that was given a node is gone: it ended, or its grace did.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn deleted(&mut self, pod: PodId, node: NodeId, now: Time) {
+        self.cache.take_off(pod, node);
+        self.event(now, &Event::PodGone);
+    }
+
+    /// A pod was asked to go; it stays counted until it is deleted.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn terminate(&mut self, pod: PodId, node: NodeId, preempted: bool, now: Time) {
+        let resident = self.cache.resident(pod, node).expect("a pod of this node");
+        resident.terminating = true;
+        resident.preempted |= preempted;
+        self.observed(now);
+    }
+
+    /// An assigned pod changed, or was seen for the first time. Only pods with affinity to others
+    /// could be helped; yet before hints it counts as a request to move.
+    fn observed(&mut self, now: Time) {
+        self.queue.wake(now, |_| false);
+    }
+
+    fn event(&mut self, now: Time, event: &Event) {
+        self.remember(event);
+        let cache = &self.cache;
+        self.queue.wake(now, |waiting| cache.worth(event, waiting));
+    }
+
+    /// Keeps an event for the pod in flight.
+    fn remember(&mut self, event: &Event) {
+        if self.in_flight.is_some() {
+            self.events.push(event.clone());
+        }
+    }
+
+    /// The nomination of a pod of `priority` is gone: whom it kept out may come.
+    fn nomination_gone(&mut self, priority: i32, now: Time) {
+        if !self.cache.settings.rules.nomination_wakes {
+            return;
+        }
+        self.remember(&Event::PodGone);
+        let cache = &self.cache;
+        self.queue
+            .wake(now, |waiting| waiting.facts.priority <= priority && cache.worth(&Event::PodGone, waiting));
+    }
+
+    /// The tick of a whole second.
+    pub fn tick(&mut self, now: Time) {
+        self.queue.tick(now);
+    }
+
+    /// The leftover flush of every 30 s.
+    pub fn flush(&mut self, now: Time) {
+        if self.queue.flush(now) {
+            self.remember(&Event::Timeout);
+        }
+    }
+
+    /// The next moment at which [`Kube::tick`] or [`Kube::flush`] moves somebody.
+    pub fn next_timer(&mut self) -> Option<Time> {
+        self.queue.next_timer()
+    }
+
+    /// Takes the next pod and decides. A pod that is placed is counted on its node from now on.
+    ///
+    /// # Panics
+    /// While another cycle has not ended.
+    pub fn begin(&mut self, devices: &mut impl Devices) -> Option<Attempt> {
+        assert!(self.in_flight.is_none(), "one cycle at a time");
+        let pod = self.queue.pop()?;
+        if std::mem::take(&mut self.list_stale) {
+            self.list = self.order.list();
+            self.list_is_plain = self.list.len() == self.cache.nodes.len() && self.list.is_sorted();
+        }
+        self.in_flight = Some(pod);
+        let waiting = self.queue.get(pod).expect("it was just taken");
+        let (facts, nominated) = (waiting.facts, waiting.nominated);
+        let outcome = match self.schedule(pod, facts, nominated, devices) {
+            Some(Found { node, feasible, evaluated }) => {
+                if let Some(at) = self.queue.get_mut(pod).expect("it waits").nominated.take() {
+                    self.cache.unlist_nominated(pod, at);
+                }
+                self.cache.put_on(pod, facts, node);
+                Outcome::Placed { node, feasible, evaluated }
+            }
+            None if self.list.is_empty() => Outcome::Failed(Failure {
+                message: self.reasons.intern("no nodes available to schedule pods"),
+                rejectors: Plugins::NONE,
+                victims: Vec::new(),
+                nomination: Nomination::Clear,
+                displaced: Vec::new(),
+            }),
+            None => Outcome::Failed(self.fail(pod, facts, nominated, devices)),
+        };
+        Some(Attempt { pod, outcome })
+    }
+
+    /// Lets the outcome of a cycle happen: a placed pod is bound, a failed one put back, and
+    /// nominations change. Evicting the victims is the caller's; [`Kube::terminate`] tells of it.
+    ///
+    /// # Panics
+    /// If `attempt` is not the cycle that began last.
+    pub fn end(&mut self, attempt: &Attempt, now: Time) {
+        let pod = self.in_flight.take().expect("a cycle that began");
+        assert!(pod == attempt.pod, "the cycle that began");
+        let events = std::mem::take(&mut self.events);
+        match &attempt.outcome {
+            Outcome::Placed { node, .. } => {
+                self.queue.remove(pod);
+                self.cache.nodes[node.index()].started(pod, now);
+                self.observed(now);
+            }
+            Outcome::Failed(failure) => {
+                // It may have been deleted during its attempt.
+                if let Some(waiting) = self.queue.get_mut(pod) {
+                    waiting.rejectors = failure.rejectors;
+                    let cache = &self.cache;
+                    let waiting = &*waiting;
+                    let helped = cache.settings.rules.hints && events.iter().any(|e| cache.worth(e, waiting));
+                    self.queue.put_back(pod, now, failure.rejectors, helped);
+                    self.nominate(pod, failure.nomination, now);
+                }
+                for displaced in &failure.displaced {
+                    self.nominate(*displaced, Nomination::Clear, now);
+                }
+            }
+        }
+    }
+
+    /// Changes a nomination, and tells those whom it kept out.
+    fn nominate(&mut self, pod: PodId, nomination: Nomination, now: Time) {
+        let wanted = match nomination {
+            Nomination::Keep => return,
+            Nomination::Clear => None,
+            Nomination::Set(node) => Some(node),
+        };
+        let Some(waiting) = self.queue.get_mut(pod) else { return };
+        let before = std::mem::replace(&mut waiting.nominated, wanted);
+        if before == wanted {
+            return;
+        }
+        let Facts { priority, shape, .. } = waiting.facts;
+        if let Some(node) = wanted {
+            self.cache.list_nominated(Nominee { pod, priority, shape }, node);
+        }
+        if let Some(node) = before {
+            self.cache.unlist_nominated(pod, node);
+            self.nomination_gone(priority, now);
+        }
+    }
+
+    /// Filter, score, choose; `None` where no node takes the pod.
+    fn schedule(
+        &mut self,
+        pod: PodId,
+        facts: Facts,
+        nominated: Option<NodeId>,
+        devices: &mut impl Devices,
+    ) -> Option<Found> {
+        // The status of a nominated node that refuses counts, whether the scan reaches it or not.
+        let mut extra = None;
+        if let Some(node) = nominated.filter(|node| self.cache.node(*node).present) {
+            if self.cache.status(pod, facts, node, devices).is_success() {
+                return Some(Found { node, feasible: 1, evaluated: 1 });
+            }
+            extra = Some(node);
+        }
+        let all = self.list.len();
+        if all == 0 || self.is_known_failure(facts, nominated) {
+            return None;
+        }
+        let wanted = self.wanted();
+        let plain = match self.cache.has_nominees() || self.cache.has_fresh_row(facts.shape) {
+            true => None,
+            false => self.cache.plain_scores(facts.shape).filter(|_| self.list_is_plain),
+        };
+        let visited = plain.and_then(|scores| self.scan_plain(facts.shape, scores, wanted));
+        let visited = match visited {
+            Some(visited) => visited,
+            None => self.scan(pod, facts, wanted, devices),
+        };
+        let mut evaluated = visited;
+        if let Some(node) = extra {
+            let at = self.list.iter().position(|other| *other == node).expect("it is present");
+            evaluated += usize::from(visited <= (at + all - self.start) % all);
+        }
+        self.start = (self.start + evaluated) % all;
+        let feasible = self.feasible.len();
+        let node = match feasible {
+            0 => return None,
+            1 => self.feasible[0],
+            _ => self.choose(facts.shape),
+        };
+        Some(Found { node, feasible, evaluated })
+    }
+
+    /// Visits nodes from the start until one more feasible node is met than wanted, which ends the
+    /// scan, and with which the next one starts. Gathers the feasible nodes and their scores; the
+    /// number of nodes that count as processed.
+    fn scan(&mut self, pod: PodId, facts: Facts, wanted: usize, devices: &mut impl Devices) -> usize {
+        self.cache.refresh(facts.shape, devices);
+        self.feasible.clear();
+        self.totals.clear();
+        let all = self.list.len();
+        for offset in 0..all {
+            let at = self.start + offset;
+            let node = self.list[if all <= at { at - all } else { at }];
+            let leaf = self.cache.rows.row(facts.shape.index()).leaves[node.index()];
+            let fits = leaf.status == 0
+                && (self.cache.node(node).nominated.is_empty()
+                    || self.cache.status(pod, facts, node, devices).is_success());
+            if fits {
+                if self.feasible.len() == wanted {
+                    return offset;
+                }
+                self.feasible.push(node);
+                self.totals.push(i64::from(leaf.score));
+            }
+        }
+        all
+    }
+
+    /// The same where the list is in order of node ids and the shape allows it; `None` where nothing
+    /// is feasible, and what the nodes say is wanted.
+    fn scan_plain(&mut self, shape: ShapeId, scores: PlainScores, wanted: usize) -> Option<usize> {
+        /// Nodes at a time: enough to compare many at once, few enough to stop in time.
+        const BLOCK: usize = 128;
+        self.feasible.clear();
+        self.totals.clear();
+        let request = &self.cache.shapes[shape.index()].request;
+        let real = [ResourceId::CPU, ResourceId::MEMORY].map(|resource| request.real.get(resource) as f64);
+        let nonzero = request.nonzero.map(|amount| amount as f64);
+        let all = self.list.len();
+        let mut offset = 0;
+        while offset < all {
+            let at = (self.start + offset) % all;
+            let length = BLOCK.min(all - at).min(all - offset);
+            self.cache.plain.scan(at..at + length, real, nonzero, scores, &mut self.block);
+            for (index, score) in self.block.iter().enumerate().filter(|(_, score)| 0 <= **score) {
+                if self.feasible.len() == wanted {
+                    return Some(offset + index);
+                }
+                self.feasible.push(NodeId::of(at + index));
+                self.totals.push(i64::from(*score));
+            }
+            offset += length;
+        }
+        (!self.feasible.is_empty()).then_some(all)
+    }
+
+    /// Whether the last pod of this shape failed, and this one must fail alike: no node changed, no
+    /// room is kept for anybody, and there is nobody to evict.
+    fn is_known_failure(&self, facts: Facts, nominated: Option<NodeId>) -> bool {
+        nominated.is_none()
+            && !self.cache.has_nominees()
+            && self.cache.rows.memo(facts.shape.index(), facts.priority, facts.never_preempts).is_some()
+    }
+
+    /// How many feasible nodes a cycle looks for.
+    fn wanted(&self) -> usize {
+        let Settings { rules, fit, balanced, taints, affinity, percentage, profile_percentage, .. } =
+            &self.cache.settings;
+        let scores = fit.is_some() || balanced.is_some() || 0 < *taints || 0 < *affinity;
+        match rules.stops_at_first && !scores {
+            true => 1,
+            false => {
+                score::feasible_wanted(self.list.len() as i32, *percentage, *profile_percentage) as usize
+            }
+        }
+    }
+
+    /// The best of the feasible nodes.
+    fn choose(&mut self, shape: ShapeId) -> NodeId {
+        if !self.cache.is_flat(shape, false) {
+            self.cache.add_normalized(shape, &self.feasible, &mut self.totals);
+        }
+        if self.cache.settings.rules.heap {
+            return self.feasible[score::heap_head(&self.totals).expect("some node is feasible")];
+        }
+        let best = *self.totals.iter().max().expect("some node is feasible");
+        let tied = || self.feasible.iter().zip(&self.totals).filter(|(_, total)| **total == best);
+        match self.drawn.filter(|drawn| tied().any(|(node, _)| node == drawn)) {
+            Some(drawn) => drawn,
+            None => {
+                let equals = tied().count();
+                let draw = self.chance.as_mut().map_or(0, |stream| stream.below(equals as u64));
+                let mut tied = self.feasible.iter().zip(&self.totals).filter(|(_, total)| **total == best);
+                *tied.nth(draw as usize).expect("a draw among them").0
+            }
+        }
+    }
+
+    /// A draw among so many equals.
+    fn chosen(&mut self, equals: usize) -> usize {
+        self.chance.as_mut().map_or(0, |stream| stream.below(equals as u64) as usize)
+    }
+
+    /// The failed cycle: its message, its rejectors, and what preemption wants.
+    fn fail(
+        &mut self,
+        pod: PodId,
+        facts: Facts,
+        nominated: Option<NodeId>,
+        devices: &mut impl Devices,
+    ) -> Failure {
+        let shape = facts.shape.index();
+        let failure = |message, rejectors| Failure {
+            message,
+            rejectors,
+            victims: Vec::new(),
+            nomination: Nomination::Clear,
+            displaced: Vec::new(),
+        };
+        if self.is_known_failure(facts, nominated) {
+            let known = self.cache.rows.memo(shape, facts.priority, facts.never_preempts);
+            let known = known.expect("it is known");
+            let keeps = facts.never_preempts || !self.cache.settings.preemption;
+            let nomination = if keeps { Nomination::Keep } else { Nomination::Clear };
+            return Failure { nomination, ..failure(known.message, known.rejectors) };
+        }
+        let statuses: Vec<(NodeId, Status)> = self
+            .list
+            .clone()
+            .into_iter()
+            .map(|node| (node, self.cache.status(pod, facts, node, devices)))
+            .collect();
+        let rejectors = statuses.iter().fold(Plugins::NONE, |all, (_, status)| all.and(status.rejector));
+        let rules = self.cache.settings.rules;
+        let alone =
+            nominated.is_none() && !self.cache.has_nominees() && !self.cache.has_below(facts.priority);
+        let preemption = match self.cache.settings.preemption {
+            false => Preemption::Off,
+            true => self.preempt(pod, facts, nominated, &statuses, devices),
+        };
+        let nodes = self.list.len();
+        let mut failure = failure(ReasonId(0), rejectors);
+        let text = match preemption {
+            Preemption::Off => {
+                failure.nomination = Nomination::Keep;
+                None
+            }
+            Preemption::NotEligible(why) => {
+                failure.nomination = Nomination::Keep;
+                Some(why.to_owned())
+            }
+            Preemption::Helpless(statuses) => Some(self.message(nodes, &statuses, Some(NO_HELP), "")),
+            Preemption::Evict { node, victims, displaced } => {
+                failure = Failure { nomination: Nomination::Set(node), victims, displaced, ..failure };
+                None
+            }
+        };
+        let post = text.map_or_else(String::new, |text| match rules.claims_message {
+            true => format!("no new claims to deallocate, preemption: {text}"),
+            false => format!("preemption: {text}"),
+        });
+        let message = self.message(nodes, &statuses, None, &post);
+        failure.message = self.reasons.intern(&message);
+        if alone {
+            let of = (facts.priority, facts.never_preempts);
+            self.cache.rows.remember(shape, of, failure.message, rejectors);
+        }
+        failure
+    }
+
+    /// What the nodes that are there would say to a pod of `shape`, were they empty.
+    #[must_use]
+    pub fn refusal_when_empty(&mut self, shape: ShapeId) -> ReasonId {
+        let nodes = self.order.list();
+        let statuses: Vec<(NodeId, Status)> =
+            nodes.iter().map(|node| (*node, self.cache.status_when_empty(shape, *node))).collect();
+        let refused: Vec<_> = statuses.into_iter().filter(|(_, status)| !status.is_success()).collect();
+        let message = self.message(nodes.len(), &refused, None, "");
+        self.reasons.intern(&message)
+    }
+
+    fn message(
+        &self,
+        nodes: usize,
+        statuses: &[(NodeId, Status)],
+        absent: Option<&str>,
+        post: &str,
+    ) -> String {
+        let mut by_reasons: BTreeMap<Reasons, usize> = BTreeMap::new();
+        for (_, status) in statuses {
+            *by_reasons.entry(status.reasons).or_default() += 1;
+        }
+        let names = Names { resources: &self.resources, taints: &self.cache.taints };
+        let texts: Vec<(Vec<String>, usize)> =
+            by_reasons.into_iter().map(|(reasons, count)| (reasons.texts(&names), count)).collect();
+        let texts = texts.iter().map(|(texts, count)| (&texts[..], *count));
+        filter::message(nodes, texts, absent, post)
+    }
+
+    /// Default preemption.
+    fn preempt(
+        &mut self,
+        pod: PodId,
+        facts: Facts,
+        nominated: Option<NodeId>,
+        statuses: &[(NodeId, Status)],
+        devices: &mut impl Devices,
+    ) -> Preemption {
+        let rules = self.cache.settings.rules;
+        if facts.never_preempts {
+            return Preemption::NotEligible("not eligible due to preemptionPolicy=Never.");
+        }
+        if let Some(node) = nominated {
+            let of = self.cache.node(node);
+            let said = statuses.iter().find(|(known, _)| *known == node);
+            let hopeless = said.is_some_and(|(_, status)| status.code == Code::Unresolvable);
+            if !hopeless && of.present && of.waits_for(facts.priority, rules.waits_for_preempted) {
+                return Preemption::NotEligible(
+                    "not eligible due to a terminating pod on the nominated node.",
+                );
+            }
+        }
+        let helpful: Vec<NodeId> = statuses
+            .iter()
+            .filter(|(_, status)| status.code == Code::Unschedulable)
+            .map(|(node, _)| *node)
+            .collect();
+        let (candidates, said) = self.dry_run(pod, facts, &helpful, devices);
+        if candidates.is_empty() {
+            return Preemption::Helpless(said);
+        }
+        let ranked: Vec<Candidate> = candidates.iter().map(|(_, candidate, _)| candidate.clone()).collect();
+        let best = preempt::pick(&ranked);
+        let (node, _, victims) = &candidates[best[self.chosen(best.len())]];
+        let of = self.cache.node(*node);
+        let spared = |pod: &PodId| {
+            let gone = |r: &&cache::Resident| r.target.pod == *pod && r.terminating;
+            rules.spares_terminating && of.residents.iter().any(|r| gone(&r))
+        };
+        let victims = victims.iter().copied().filter(|pod| !spared(pod)).collect();
+        let mut displaced: Vec<PodId> = of
+            .nominated
+            .iter()
+            .filter(|other| other.priority < facts.priority)
+            .map(|other| other.pod)
+            .collect();
+        displaced.sort_unstable();
+        Preemption::Evict { node: *node, victims, displaced }
+    }
+
+    /// Tries the nodes from a drawn offset until enough candidates are found; and what the others
+    /// say.
+    #[expect(clippy::type_complexity, reason = "what is found, and why the rest is not")]
+    fn dry_run(
+        &mut self,
+        pod: PodId,
+        facts: Facts,
+        nodes: &[NodeId],
+        devices: &mut impl Devices,
+    ) -> (Vec<(NodeId, Candidate, Vec<PodId>)>, Vec<(NodeId, Status)>) {
+        let (mut candidates, mut said): (Vec<(NodeId, Candidate, Vec<PodId>)>, Vec<_>) =
+            (Vec::new(), Vec::new());
+        let wanted = preempt::candidates_wanted(nodes.len());
+        let offset = if nodes.is_empty() { 0 } else { self.chosen(nodes.len()) };
+        let sorted = self.cache.settings.rules.victims_sorted;
+        for index in 0..nodes.len() {
+            let node = nodes[(offset + index) % nodes.len()];
+            let targets: Vec<Target<PodId>> =
+                self.cache.node(node).residents.iter().map(|resident| resident.target.clone()).collect();
+            let mut trial = self.cache.trial(pod, facts, node, devices);
+            match preempt::select_victims(&targets, facts.priority, &self.allowances, sorted, &mut trial) {
+                Err(status) => said.push((node, status)),
+                // Nobody need go: an error upstream, and no candidate.
+                Ok(victims) if victims.pods.is_empty() => {}
+                Ok(victims) => {
+                    let of = victims.pods.iter().map(|at| &targets[*at]);
+                    let ranked = of.clone().map(|target| (target.priority, target.started)).collect();
+                    let candidate = Candidate { violations: victims.violations, victims: ranked };
+                    candidates.push((node, candidate, of.map(|target| target.pod).collect()));
+                }
+            }
+            let sparing = candidates.iter().any(|(_, candidate, _)| candidate.violations == 0);
+            if sparing && wanted <= candidates.len() {
+                break;
+            }
+        }
+        // Those that violate no budget are listed first.
+        candidates.sort_by_key(|(_, candidate, _)| 0 < candidate.violations);
+        (candidates, said)
+    }
+}
+
+/// What nodes are counted as that preemption did not try.
+const NO_HELP: &str = "Preemption is not helpful for scheduling";
+
+/// Where a scan ended.
+struct Found {
+    node: NodeId,
+    feasible: usize,
+    evaluated: usize,
+}
+
+/// What default preemption came to.
+enum Preemption {
+    /// It is not on.
+    Off,
+    /// The pod may not preempt now.
+    NotEligible(&'static str),
+    /// No node is gained; what those said that were tried.
+    Helpless(Vec<(NodeId, Status)>),
+    /// These make room there.
+    Evict { node: NodeId, victims: Vec<PodId>, displaced: Vec<PodId> },
+}

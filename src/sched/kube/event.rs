@@ -1,0 +1,116 @@
+//! What happens in a cluster, and which waiting pods it could help: queueing hints, and what stood
+//! in their place before 1.32.
+
+use super::cache::Cache;
+use super::filter::Plugins;
+use super::node::{NodeOrder, NodeSpec, Usage, untolerated};
+use super::queue::Waiting;
+use crate::id::NodeId;
+use std::sync::Arc;
+
+/// Something that can help waiting pods.
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    /// A pod that was assigned is gone, or a nomination is.
+    PodGone,
+    /// Any pod may be tried again.
+    Timeout,
+    NodeAdded(NodeId, Arc<NodeSpec>),
+    NodeChanged {
+        node: NodeId,
+        old: Arc<NodeSpec>,
+        new: Arc<NodeSpec>,
+        what: Change,
+    },
+}
+
+/// What of a node changed, as event kinds tell it apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Allocatable,
+    Labels,
+    /// Taints, or a cordon that is lifted.
+    Taints,
+}
+
+/// The changes between two specs of a node, in the order in which upstream looks for them.
+pub(super) fn changes(old: &NodeSpec, new: &NodeSpec) -> Vec<Change> {
+    let allocatable = (&old.allocatable, old.pods) != (&new.allocatable, new.pods);
+    let taints = old.taints != new.taints || (old.unschedulable && !new.unschedulable);
+    let changed = [
+        (allocatable, Change::Allocatable),
+        (old.labels != new.labels, Change::Labels),
+        (taints, Change::Taints),
+    ];
+    changed.into_iter().filter(|(changed, _)| *changed).map(|(_, what)| what).collect()
+}
+
+/// The zone of a node.
+pub(super) fn zone(spec: &NodeSpec) -> String {
+    NodeOrder::<NodeId>::zone(&spec.labels)
+}
+
+impl Cache {
+    /// Whether an event could help a waiting pod, as its version judges.
+    pub(super) fn worth(&self, event: &Event, waiting: &Waiting) -> bool {
+        let rejectors = waiting.rejectors;
+        if rejectors == Plugins::NONE {
+            return true;
+        }
+        match event {
+            Event::Timeout => true,
+            // Whatever it held.
+            Event::PodGone => rejectors.meets(Plugins::FIT),
+            Event::NodeAdded(node, _) | Event::NodeChanged { node, .. } if !self.settings.rules.hints => {
+                self.admitted_as_used(*node, waiting)
+            }
+            Event::NodeAdded(node, new) => self.hints(waiting, *node, None, new, Plugins::ALL),
+            Event::NodeChanged { node, old, new, what } => match what {
+                Change::Allocatable => self.hints(waiting, *node, Some(old), new, Plugins::FIT),
+                Change::Labels => self.hints(waiting, *node, Some(old), new, Plugins::AFFINITY),
+                Change::Taints => {
+                    // Plugins that registered for new nodes but not for taints are told of every
+                    // change of taints, and always queue (`buildQueueingHintMap`).
+                    let told = Plugins::UNSCHEDULABLE.and(Plugins::TAINTS);
+                    rejectors.meets(Plugins::FIT.and(Plugins::AFFINITY))
+                        || self.hints(waiting, *node, Some(old), new, told)
+                }
+            },
+        }
+    }
+
+    /// Whether the hint of some rejector among `asked` says to try again.
+    fn hints(
+        &self,
+        waiting: &Waiting,
+        node: NodeId,
+        old: Option<&Arc<NodeSpec>>,
+        new: &NodeSpec,
+        asked: Plugins,
+    ) -> bool {
+        let shape = &self.shapes[waiting.facts.shape.index()];
+        let name = &self.node(node).name;
+        let asks = |plugin: Plugins| asked.meets(plugin) && waiting.rejectors.meets(plugin);
+        let tainted = |spec: &NodeSpec| untolerated(&spec.taints, &shape.tolerations).is_some();
+        let allowed = |spec: &NodeSpec| shape.affinity.allows(name, &spec.labels);
+        let grew = |old: &Arc<NodeSpec>| {
+            let (old_amounts, new_amounts) = (old.amounts(), new.amounts());
+            let more = |(resource, _)| old_amounts.get(resource) < new_amounts.get(resource);
+            old.pods < new.pods || shape.request.real.iter().any(more)
+        };
+        asks(Plugins::UNSCHEDULABLE) && !new.unschedulable && old.is_none_or(|old| old.unschedulable)
+            || asks(Plugins::TAINTS) && !tainted(new) && old.is_none_or(|old| tainted(old))
+            || asks(Plugins::AFFINITY) && allowed(new) && old.is_none_or(|old| !allowed(old))
+            || asks(Plugins::FIT) && self.fits(shape, new, &Usage::default()) && old.is_none_or(grew)
+    }
+
+    /// `preCheckForNode` [≤1.31]: the pod fits the node as it is used now, and its labels and taints
+    /// admit it.
+    fn admitted_as_used(&self, node: NodeId, waiting: &Waiting) -> bool {
+        let (node, shape) = (self.node(node), &self.shapes[waiting.facts.shape.index()]);
+        let spec = self.spec(node.kind);
+        self.fits(shape, spec, &node.usage)
+            && shape.affinity.allows(&node.name, &spec.labels)
+            && untolerated(&spec.taints, &shape.tolerations).is_none()
+    }
+}
