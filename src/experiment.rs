@@ -45,6 +45,7 @@ pub struct World {
     cluster: Cluster,
     scores: Scores,
     speeds: Option<perf::Model>,
+    /// Parts of a GPU that each demand keeps busy when it has all it asks for.
     demand_parts: Vec<u64>,
     notes: Vec<String>,
 }
@@ -292,7 +293,7 @@ impl World {
     #[must_use]
     pub fn summary(&self) -> (Summary, PodLog) {
         let mut log = PodLog::new(self.workload.len());
-        let mut levels = Levels::new(self.pods(), &self.cluster, self.window());
+        let mut levels = Levels::new(self.pods(), &self.cluster, &self.demand_parts, self.window());
         let outcome = self.simulate(&mut (&mut log, &mut levels));
         (metrics::summarize(&self.frame(), &log, &levels, outcome.attempts), log)
     }
@@ -302,7 +303,7 @@ impl World {
     #[must_use]
     pub fn run(self, progress: &(dyn Fn(u64) + Sync)) -> Run {
         let mut log = PodLog::new(self.workload.len());
-        let mut levels = Levels::new(self.pods(), &self.cluster, self.window());
+        let mut levels = Levels::new(self.pods(), &self.cluster, &self.demand_parts, self.window());
         let mut slices =
             Slices::new(self.pods(), &self.workload, &self.cluster, self.scenario.report.gpus_shown);
         let mut told = Told(progress);
@@ -322,12 +323,7 @@ impl World {
     }
 
     fn frame(&self) -> Frame<'_> {
-        Frame {
-            workload: &self.workload,
-            cluster: &self.cluster,
-            demand_parts: &self.demand_parts,
-            first: self.first(),
-        }
+        Frame { workload: &self.workload, cluster: &self.cluster, first: self.first() }
     }
 
     /// The first pod that figures count.

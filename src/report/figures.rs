@@ -7,7 +7,7 @@
 //! best-serving one are compared by waits ([`comparable`]).
 
 use super::human::{self, NONE, count, level, list, percent, seconds};
-use crate::metrics::{Counts, Group, Sample, VariantResult};
+use crate::metrics::{Counts, GpuTime, Group, Sample, VariantResult};
 
 /// Which way a figure gets better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +113,12 @@ fn waited(variant: &VariantResult) -> Option<f64> {
     variant.summary.classes.first().filter(|all| all.wait_s.count != 0).map(|all| all.waited)
 }
 
+/// A part of the time of GPUs, as a share of it.
+fn gpu_time(variant: &VariantResult, part: fn(&GpuTime) -> f64) -> Option<f64> {
+    let time = &variant.summary.gpu_time;
+    (time.total != 0.0).then(|| part(time) / time.total)
+}
+
 fn money(value: Option<f64>) -> String {
     value.map_or_else(|| NONE.to_owned(), |x| format!("{x:.2}"))
 }
@@ -163,6 +169,14 @@ pub(super) const COLUMNS: &[Column] = &[
     },
     column!("GPUs", "peak", "GPUs allocated", Wide, Neither, plain, |v| Some(v.summary.gpus.peak)),
     column!("GPUs", "touched", "GPUs touched", Wide, Neither, plain, |v| Some(v.summary.gpus_touched.mean)),
+    column!("compute", "held", "GPU compute held", Wide, Neither, plain, |v| Some(v.summary.gpu_compute.mean)),
+    column!("memory", "held", "GPU memory held", Wide, Neither, plain, |v| Some(v.summary.gpu_memory.mean)),
+    column!("GPUs", "useful", "useful", Always(1), More, share, |v| gpu_time(v, |t| t.useful)),
+    column!("GPUs", "slowed", "slowed", Wide, Neither, share, |v| gpu_time(v, |t| t.slowed)),
+    column!("GPUs", "unneeded", "unneeded", Wide, Neither, share, |v| gpu_time(v, |t| t.unneeded)),
+    column!("GPUs", "unsched.", "unscheduled", Wide, Neither, share, |v| gpu_time(v, |t| t.unscheduled)),
+    column!("GPUs", "fragm.", "fragmented", Wide, Neither, share, |v| gpu_time(v, |t| t.fragmented)),
+    column!("GPUs", "unclaimed", "unclaimed", Wide, Neither, share, |v| gpu_time(v, |t| t.unclaimed)),
     column!("useful", "GPU-hours", "useful GPU-hours", Wide, Neither, plain, |v| Some(v.summary.useful_gpu_hours)),
     sample!("wait", "mean", "wait", Always(2), span, wait_s.mean),
     sample!("wait", "p50", "p50", Wide, span, wait_s.p50),
@@ -188,7 +202,10 @@ pub(super) const COLUMNS: &[Column] = &[
         value: |v| Some(v.summary.cpus.mean),
         text: |v| used(v.summary.cpus.mean, v.summary.cpus.capacity),
     },
-    column!("cost", "", "cost", NonZero(7), LessIfServed, money, |v| v.summary.cost),
+    column!("fairness", "spaces", "fairness", Wide, More, plain, |v| v.summary.fairness.namespaces),
+    column!("fairness", "classes", "fairness", Wide, More, plain, |v| v.summary.fairness.classes),
+    column!("cost", "", "cost", NonZero(8), LessIfServed, money, |v| v.summary.cost),
+    column!("cost per", "useful h", "cost per useful hour", NonZero(7), Less, money, |v| v.summary.cost_per_useful_gpu_hour),
 ];
 
 /// The columns of a table over `variants`.

@@ -206,7 +206,16 @@ const FIELDS: &[Field] = &[
     ("gpus_peak", |v| v.summary.gpus.peak),
     ("gpus_capacity", |v| v.summary.gpus.capacity),
     ("gpus_touched_mean", |v| v.summary.gpus_touched.mean),
+    ("gpu_compute_mean", |v| v.summary.gpu_compute.mean),
+    ("gpu_memory_mean", |v| v.summary.gpu_memory.mean),
     ("useful_gpu_hours", |v| v.summary.useful_gpu_hours),
+    ("gpu_hours", |v| v.summary.gpu_time.total),
+    ("gpu_hours_useful", |v| v.summary.gpu_time.useful),
+    ("gpu_hours_slowed", |v| v.summary.gpu_time.slowed),
+    ("gpu_hours_unneeded", |v| v.summary.gpu_time.unneeded),
+    ("gpu_hours_unscheduled", |v| v.summary.gpu_time.unscheduled),
+    ("gpu_hours_fragmented", |v| v.summary.gpu_time.fragmented),
+    ("gpu_hours_unclaimed", |v| v.summary.gpu_time.unclaimed),
     ("cpus_mean", |v| v.summary.cpus.mean),
     ("cpus_capacity", |v| v.summary.cpus.capacity),
     ("memory_gib_mean", |v| v.summary.memory_gib.mean),
@@ -215,8 +224,11 @@ const FIELDS: &[Field] = &[
     ("queue_max", |v| v.summary.queue.peak),
     ("running_mean", |v| v.summary.running.mean),
     ("running_max", |v| v.summary.running.peak),
-    // Not a number, and so an empty field, where the scenario gives no prices.
+    // Not a number, and so an empty field, where there are no groups to compare and no prices.
+    ("fairness_namespaces", |v| v.summary.fairness.namespaces.unwrap_or(f64::NAN)),
+    ("fairness_classes", |v| v.summary.fairness.classes.unwrap_or(f64::NAN)),
     ("cost", |v| v.summary.cost.unwrap_or(f64::NAN)),
+    ("cost_per_useful_gpu_hour", |v| v.summary.cost_per_useful_gpu_hour.unwrap_or(f64::NAN)),
 ];
 
 fn csv(variants: &[VariantResult]) -> String {
@@ -243,13 +255,14 @@ mod tests {
     fn a_table_says_which_variant_is_better() {
         let text = table(&sample::page(), Format::Text);
         let expected = "\
-variant                 GPUs    wait     wait   slow-   finished   lost   queue
-                   allocated    mean      p95    down                      mean
+variant                GPUs     GPUs    wait     wait   slow-   finished   lost
+                  allocated   useful    mean      p95    down
 --------------------------------------------------------------------------------
-whole           54.4/64  85%   3h20m   10h20m   4.33x     10,746    120     100
-mig-3g2g1g1g    39.7/64  62%     12m   37m12s   1.20x     10,863      3       6
-mps             35.2/64  55%      5m*  15m30s*  1.08x*    10,866*     0*   2.50*
-time-slicing-4    32/64  50%   5m10s    16m1s   1.09x     10,866*     0*   2.58
+whole          54.4/64  85%      51%*  3h20m   10h20m   4.33x     10,746    120
+mig-3g2g1g1g   39.7/64  62%      37%     12m   37m12s   1.20x     10,863      3
+mps            35.2/64  55%      33%      5m*  15m30s*  1.08x*    10,866*     0*
+time-slicing-    32/64  50%      30%   5m10s    16m1s   1.09x     10,866*     0*
+4
 
 * best of its column
 mps waits least: p95 15m30s against 37m12s for mig-3g2g1g1g.
