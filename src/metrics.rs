@@ -17,6 +17,7 @@ pub use pods::{Fate, Line, PodLog};
 pub use slices::Slices;
 pub use summary::{Frame, sample, summarize, wait_curve};
 
+use crate::stats;
 use crate::workload::request::Sharing;
 use serde::Serialize;
 
@@ -307,8 +308,10 @@ pub struct VariantResult {
     pub name: String,
     /// One line on what it is: nodes, GPUs, mode, layout, translation.
     pub what: String,
-    /// The figures.
+    /// The figures of the run with the scenario's seed, which is the one that the rest shows.
     pub summary: Summary,
+    /// The figures of all runs, that one first, where there are several.
+    pub replications: Vec<Summary>,
     /// Levels over time.
     pub timeline: Timeline,
     /// Distribution of waits.
@@ -319,6 +322,24 @@ pub struct VariantResult {
     pub classes: Vec<String>,
     /// Sentences that a reader of the figures must know: assumptions, counts of dropped rows.
     pub notes: Vec<String>,
+}
+
+impl VariantResult {
+    /// Mean of a figure over the runs that have it.
+    #[must_use]
+    pub fn mean(&self, of: impl Fn(&Summary) -> Option<f64>) -> Option<f64> {
+        match &self.replications[..] {
+            [] => of(&self.summary),
+            runs => stats::sample::mean(&runs.iter().filter_map(of).collect::<Vec<f64>>()),
+        }
+    }
+
+    /// Student's 95 % interval of that mean; `None` of fewer than two runs.
+    #[must_use]
+    pub fn interval(&self, of: impl Fn(&Summary) -> Option<f64>) -> Option<stats::sample::Interval> {
+        let runs: Vec<f64> = self.replications.iter().filter_map(of).collect();
+        stats::sample::t_interval(&runs, 0.95)
+    }
 }
 
 /// Term and definition of each figure that a page shows.
@@ -371,6 +392,10 @@ pub const DEFINITIONS: &[(&str, &str)] = &[
     (
         "fairness",
         "Jain's index of the groups' service x: (Σ x)² ÷ (n Σ x²). 1 when all n groups are served alike, 1 ÷ n when one has everything (Jain, Chiu and Hawe, 1984).",
+    ),
+    (
+        "±",
+        "Half the width of the 95 % interval of a mean over runs with different seeds: t × s ÷ √n, with s their standard deviation and t of Student's distribution with n − 1 degrees of freedom.",
     ),
     ("cost", "Price of the nodes over the measured time."),
     ("cost per useful hour", "Cost ÷ useful GPU-hours: what an hour of work on a full GPU comes to."),

@@ -21,6 +21,9 @@ use std::time::{Duration, Instant};
 pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let (mut file, inputs) = load(args.scenario.as_deref(), &args.set, terminal)?;
     choose(&mut file, &args.only, args.seed)?;
+    if let Some(replications) = args.replications {
+        file.variants.iter_mut().for_each(|variant| variant.report.replications = replications);
+    }
     let out = (!args.no_report).then(|| folder(args, &file));
     if let Some(out) = &out {
         // Noticed now rather than after an hour of simulating.

@@ -452,7 +452,7 @@ pub fn waits(variants: &[VariantResult]) -> Picture {
     }
     picture.height = spans.bottom() + 50.0;
     let figures = variants.iter().map(|v| {
-        let wait = figures::all(v).wait_s;
+        let wait = figures::all(&v.summary).wait_s;
         if wait.count == 0 {
             return format!("{}: no pod bound", v.name);
         }

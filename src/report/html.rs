@@ -104,13 +104,14 @@ fn comparison(page: &Page) -> Markup {
                     th scope="row" { @if single { (variant.name) } @else { a href={ "#v" (row + 1) } { (variant.name) } } }
                     @for (column, marks) in columns.iter().zip(&marks) {
                         td.n.best[marks[row]] {
-                            ((column.text)(variant))
+                            (column.text(variant))
                             @if marks[row] { " " span.mark { "best" } }
+                            @if let Some(spread) = column.spread(variant) { br; (term("±", "±")) " " (spread) }
                         }
                     }
                 } } }
             } }
-            @if 1 < page.variants.len() {
+            @if 1 < page.variants.len() && page.variants.iter().all(|v| v.replications.is_empty()) {
                 p.fine { "Each variant ran once, with one seed: small differences may be chance." }
             }
         }

@@ -81,6 +81,7 @@ pub(super) fn variant(name: &str, share: f64, wait: f64, never_fit: u64) -> Vari
             cost: None,
             cost_per_useful_gpu_hour: None,
         },
+        replications: Vec::new(),
         timeline: Timeline {
             step_s: 360.0,
             start_s: 0.0,
