@@ -77,8 +77,8 @@ pub enum LayoutError {
         profile: String,
         /// The larger ones asked for, which do fit.
         beside: Vec<String>,
-        /// What fits: the set with each offender left out or made smaller.
-        nearest: Vec<String>,
+        /// What fits and is nearest to it, best first.
+        nearest: Vec<Vec<String>>,
     },
 }
 
@@ -91,7 +91,8 @@ impl LayoutError {
                 Some(format!("did you mean `{word}`?"))
             }
             LayoutError::NoRoom { nearest, .. } if !nearest.is_empty() => {
-                Some(format!("this fits: {}", nearest.join(", ")))
+                let lists: Vec<String> = nearest.iter().map(|n| format!("[{}]", n.join(", "))).collect();
+                Some(format!("nearest that fit: {}", lists.join(" or ")))
             }
             _ => None,
         }
@@ -332,32 +333,52 @@ fn no_room(product: &Product, wants: &[Want<'_>]) -> LayoutError {
         product: product.id().to_owned(),
         profile: wants[fitting].name(),
         beside: wants[..fitting].iter().map(Want::name).collect(),
-        nearest: nearest_fit(product, wants).iter().map(Want::name).collect(),
+        nearest: nearest_fits(product, wants),
     }
 }
 
-/// The set with each want that does not fit made smaller, or left out where nothing smaller fits.
-fn nearest_fit<'a>(product: &'a Product, wants: &[Want<'a>]) -> Vec<Want<'a>> {
-    let mut kept: Vec<Want<'a>> = Vec::new();
-    for want in wants {
-        let smaller = |p: &&Profile| {
-            p.is_plain()
-                && p.memory_slices() <= want.profile.memory_slices()
-                && p.compute_slices() <= want.profile.compute_slices()
-        };
-        let instead = product.profiles().iter().rev().filter(smaller);
-        let choices = std::iter::once(*want).chain(instead.map(|profile| Want { profile, pinned: None }));
-        for choice in choices {
-            let mut with = kept.clone();
-            with.push(choice);
-            with.sort_by_key(Want::key);
-            if fit(product, &with).is_some() {
-                kept = with;
-                break;
-            }
+/// Up to three sets that fit: those that lose the fewest memory slices of what was wanted, then give
+/// the most back in other sizes without taking more than was asked for. Given places are kept, as
+/// long as they go together.
+fn nearest_fits(product: &Product, wants: &[Want<'_>]) -> Vec<Vec<String>> {
+    let states = product.states();
+    let pinned: Vec<Want<'_>> = wants.iter().filter(|w| w.pinned.is_some()).copied().collect();
+    let kept = fit(product, &pinned).unwrap_or(Places::NONE);
+    let wanted = Geometry::of(wants.iter().map(|w| w.profile.index()));
+    let size = |p: u8| u32::from(product.at(p).memory_slices());
+    let usual = |g: &Geometry| g.counts().all(|(p, n)| n <= wanted.count(p) || product.at(p).is_plain());
+    let lost_and_gained = |g: Geometry| {
+        (0..product.profiles().len() as u8).fold((0, 0), |(lost, gained), p| {
+            let (w, g) = (u32::from(wanted.count(p)), u32::from(g.count(p)));
+            (lost + size(p) * w.saturating_sub(g), gained + size(p) * g.saturating_sub(w))
+        })
+    };
+    let mut near: Vec<_> = states
+        .geometries()
+        .iter()
+        .filter(|g| {
+            usual(g) && states.with_geometry(**g).iter().any(|s| kept.within(states.layout(*s).places()))
+        })
+        .map(|g| (lost_and_gained(*g), *g))
+        .filter(|((lost, gained), g)| gained <= lost && !g.is_empty())
+        .map(|((lost, gained), g)| ((lost, std::cmp::Reverse(gained), g.len(), g), g))
+        .collect();
+    near.sort_unstable();
+    let names = |g: Geometry| {
+        let mut left: Vec<String> =
+            if kept.is_empty() { Vec::new() } else { pinned.iter().map(Want::name).collect() };
+        let stands = Geometry::of(kept.iter().map(|p| product.places()[p.index()].slice.profile));
+        let rest = g.minus(stands).expect("the kept places are part of it");
+        left.extend(states.by_size(rest).map(|p| product.at(p).name().to_owned()));
+        left
+    };
+    let mut shown: Vec<Geometry> = Vec::new();
+    for (_, g) in near {
+        if shown.len() < 3 && !shown.iter().any(|better| better.covers(g)) {
+            shown.push(g);
         }
     }
-    kept
+    shown.into_iter().map(names).collect()
 }
 
 fn unknown_profile(product: &Product, text: &str) -> LayoutError {
@@ -429,18 +450,21 @@ mod tests {
         check(
             "a100-40gb",
             "4g 4g",
-            "a100-40gb has no room for 4g.20gb beside 4g.20gb; this fits: 4g.20gb, 3g.20gb",
+            "a100-40gb has no room for 4g.20gb beside 4g.20gb; nearest that fit: [4g.20gb, 3g.20gb] or \
+             [4g.20gb, 2g.10gb, 1g.5gb] or [4g.20gb, 1g.5gb, 1g.5gb, 1g.5gb]",
         );
         check(
             "a100-40gb",
             "3g@0 1g 1g 1g 1g",
             "a100-40gb has no room for 1g.5gb beside 3g.20gb@0, 1g.5gb, 1g.5gb, 1g.5gb; \
-             this fits: 3g.20gb@0, 1g.5gb, 1g.5gb, 1g.5gb",
+             nearest that fit: [3g.20gb@0, 1g.5gb, 1g.5gb, 1g.5gb] or \
+             [3g.20gb@0, 2g.10gb, 1g.5gb] or [3g.20gb@0, 3g.20gb]",
         );
         check(
             "a100-40gb",
             "1g.5gb+me 1g.5gb+me",
-            "a100-40gb has no room for 1g.5gb+me beside 1g.5gb+me; this fits: 1g.5gb, 1g.5gb+me",
+            "a100-40gb has no room for 1g.5gb+me beside 1g.5gb+me; nearest that fit: \
+             [1g.5gb, 1g.5gb+me] or [2g.10gb] or [1g.5gb, 1g.5gb]",
         );
         check(
             "a30-24gb",

@@ -19,7 +19,6 @@ mod lengths;
 mod tables;
 
 use slicewise::experiment::{Inputs, replicate};
-use slicewise::gpu::Catalogue;
 use slicewise::metrics::Summary;
 use slicewise::scenario::resolved::Scenario;
 use slicewise::scenario::{Known, load};
@@ -126,7 +125,8 @@ fn runs(cell: &Cell, first: u64, jobs: u64) -> Vec<Summary> {
 }
 
 fn scenario(yaml: &str) -> Scenario {
-    let known = Known { scores: &score::BUILT_IN, names: Catalogue::builtin(), variables: &BTreeMap::new() };
+    let none = BTreeMap::new();
+    let known = Known::builtin(&score::BUILT_IN, &none);
     let (file, warnings) = load(yaml, "judge.yaml", &known).unwrap_or_else(|errors| {
         panic!("{}\n{yaml}", errors.iter().map(|e| e.render(false)).collect::<Vec<_>>().join("\n"))
     });
