@@ -225,10 +225,22 @@ fn decisions(name: &str, world: &World) {
     );
 }
 
+/// The replay of whole GPUs with every figure of its summary.
+fn figures(criterion: &mut Criterion) {
+    let world = whole(size(1_000_000));
+    let mut group = criterion.benchmark_group("figures");
+    group.sample_size(10).measurement_time(Duration::from_secs(15)).warm_up_time(Duration::from_secs(1));
+    group.throughput(criterion::Throughput::Elements(world.workload().len() as u64));
+    group.bench_function("first-fit whole, 1,000 nodes x 8 GPUs, 1 million pods", |bencher| {
+        bencher.iter_with_large_drop(|| world.summary());
+    });
+    group.finish();
+}
+
 #[expect(clippy::print_stdout, reason = "a bench reports")]
 fn criterion_message(name: &str, hash: u64) {
     println!("{name}: hash {hash:016x}");
 }
 
-criterion_group!(benches, replay);
+criterion_group!(benches, replay, figures);
 criterion_main!(benches);

@@ -11,7 +11,7 @@ mod class;
 mod grant;
 pub mod spec;
 
-pub use class::{Need, NodeClass, Share, Slice, StaticRefusal};
+pub use class::{Hold, Need, NodeClass, Share, Slice, StaticRefusal};
 pub use grant::{Grant, Placement};
 
 use crate::id::{GpuId, NodeId};

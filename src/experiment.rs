@@ -33,6 +33,7 @@ use crate::workload::{Demand, GpuDemand, Workload};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Everything one run works from. Immutable: runs of one world are equal.
 #[derive(Clone, Debug)]
@@ -46,6 +47,7 @@ pub struct World {
     cluster: Cluster,
     scores: Scores,
     speeds: Option<perf::Model>,
+    /// Parts of a GPU that each demand keeps busy when it has all it asks for.
     demand_parts: Vec<u64>,
     notes: Vec<String>,
 }
@@ -106,7 +108,7 @@ pub fn prepare(
     let demand_parts =
         workload.demands.iter().map(|d| parts(d.gpu, &workload, &translation, catalogue)).collect();
     let speeds = speeds(scenario, &workload);
-    let notes = notes(&workload, &translation, &cluster, speeds.as_ref());
+    let notes = notes(scenario, &workload, &translation, &cluster, speeds.as_ref());
     Ok(World {
         scenario: scenario.clone(),
         workload,
@@ -197,6 +199,7 @@ fn speeds(scenario: &Scenario, workload: &Workload) -> Option<perf::Model> {
 
 /// What a reader of the figures must know.
 fn notes(
+    scenario: &Scenario,
     workload: &Workload,
     translation: &Translation,
     cluster: &Cluster,
@@ -217,6 +220,12 @@ fn notes(
             "Slower slices and neighbours are modelled with defaults fitted to published measurements: MIG κ = {}, MPS α = {}, C = {}, time-slicing ε = {} (one data set: least certain). Pods run out of memory nowhere in this model.",
             model.kappa, model.alpha, model.capacity, model.epsilon
         )),
+    }
+    if 1 < scenario.report.replications && !scenario.varies_by_seed() {
+        notes.push(
+            "Seeds vary nothing here (no pod and no place is drawn): one run says all, and there is no interval."
+                .to_owned(),
+        );
     }
     let replicas = cluster.classes().iter().filter_map(|class| match class.share {
         Share::Replicas { replicas, .. } => Some(u64::from(replicas)),
@@ -305,7 +314,7 @@ impl World {
     #[must_use]
     pub fn summary(&self) -> (Summary, PodLog) {
         let mut log = PodLog::new(self.workload.len());
-        let mut levels = Levels::new(self.pods(), &self.cluster, self.window());
+        let mut levels = Levels::new(self.pods(), &self.cluster, &self.demand_parts, self.window());
         let outcome = self.simulate(&mut (&mut log, &mut levels));
         (metrics::summarize(&self.frame(), &log, &levels, outcome.attempts), log)
     }
@@ -315,7 +324,7 @@ impl World {
     #[must_use]
     pub fn run(self, progress: &(dyn Fn(u64) + Sync)) -> Run {
         let mut log = PodLog::new(self.workload.len());
-        let mut levels = Levels::new(self.pods(), &self.cluster, self.window());
+        let mut levels = Levels::new(self.pods(), &self.cluster, &self.demand_parts, self.window());
         let mut slices =
             Slices::new(self.pods(), &self.workload, &self.cluster, self.scenario.report.gpus_shown);
         let mut told = Told(progress);
@@ -325,6 +334,7 @@ impl World {
             name: self.scenario.name.clone(),
             what: self.describe(),
             summary: metrics::summarize(&frame, &log, &levels, outcome.attempts),
+            replications: Vec::new(),
             timeline: levels.timeline(),
             waits: metrics::wait_curve(&frame, &log),
             slices: slices.chart(),
@@ -335,12 +345,7 @@ impl World {
     }
 
     fn frame(&self) -> Frame<'_> {
-        Frame {
-            workload: &self.workload,
-            cluster: &self.cluster,
-            demand_parts: &self.demand_parts,
-            first: self.first(),
-        }
+        Frame { workload: &self.workload, cluster: &self.cluster, first: self.first() }
     }
 
     /// The first pod that figures count.
@@ -406,24 +411,47 @@ impl Observer for Told<'_> {
 }
 
 /// Runs all variants of a file, on all threads, results in the file's order. The file comes back
-/// with what reading its traces filled in.
+/// with what reading its traces filled in. Variants that ask for replications, and that seeds vary,
+/// run again with the seeds that follow theirs: the same for all variants, so that they meet the
+/// same chances.
 ///
 /// `progress` is told a variant's index and how many of its pods have departed, and first the number
 /// of pods of all variants under the index `usize::MAX`.
 ///
 /// # Errors
-/// Every reason why some variant cannot be run; nothing is simulated then.
+/// Every reason why some variant cannot be run; nothing is simulated then. And none of its pods left
+/// under a further seed, which a sample may draw.
 pub fn run(
     file: &mut ScenarioFile,
     inputs: &Inputs,
     own: &[Arc<dyn Score>],
     progress: &(dyn Fn(usize, u64) + Sync),
 ) -> Result<Vec<Run>, Vec<Diagnostic>> {
-    let worlds = worlds(file, inputs, own)?;
-    progress(usize::MAX, worlds.iter().map(|world| world.workload.len() as u64).sum());
-    let runs =
-        worlds.into_par_iter().enumerate().map(|(i, world)| world.run(&|departed| progress(i, departed)));
-    Ok(runs.collect())
+    let mut cache = inputs::Cache::default();
+    let worlds = worlds_of(file, inputs, own, &mut cache)?;
+    let pods = |world: &World| world.workload.len() as u64 * (1 + further(&world.scenario).count() as u64);
+    progress(usize::MAX, worlds.iter().map(pods).sum());
+    let runs = worlds.into_par_iter().enumerate().map(|(i, world)| {
+        let (scenario, pods) = (world.scenario.clone(), world.workload.len() as u64);
+        let mut run = world.run(&|departed| progress(i, departed));
+        let departed = AtomicU64::new(pods);
+        let seeds: Vec<u64> = further(&scenario).collect();
+        let more = replications(&scenario, inputs, &seeds, own, &cache, &|| {
+            progress(i, pods + departed.fetch_add(pods, Ordering::Relaxed));
+        })?;
+        if !more.is_empty() {
+            run.result.replications = std::iter::once(run.result.summary.clone()).chain(more).collect();
+        }
+        Ok(run)
+    });
+    runs.collect()
+}
+
+/// The seeds of a scenario's further runs.
+fn further(scenario: &Scenario) -> impl Iterator<Item = u64> + use<> {
+    let runs = if scenario.varies_by_seed() { u64::from(scenario.report.replications) } else { 1 };
+    let seed = scenario.seed;
+    (1..runs).map(move |i| seed.wrapping_add(i))
 }
 
 /// The worlds of all variants of a file.
@@ -435,11 +463,19 @@ pub fn worlds(
     inputs: &Inputs,
     own: &[Arc<dyn Score>],
 ) -> Result<Vec<World>, Vec<Diagnostic>> {
+    worlds_of(file, inputs, own, &mut inputs::Cache::default())
+}
+
+fn worlds_of(
+    file: &mut ScenarioFile,
+    inputs: &Inputs,
+    own: &[Arc<dyn Score>],
+    cache: &mut inputs::Cache,
+) -> Result<Vec<World>, Vec<Diagnostic>> {
     let mut worlds = Vec::new();
     let mut errors = Vec::new();
-    let mut cache = inputs::Cache::default();
     for scenario in &mut file.variants {
-        match world(scenario, inputs, &mut cache, own) {
+        match world(scenario, inputs, cache, own) {
             Ok(world) => worlds.push(world),
             Err(more) => errors.extend(more.into_iter().filter(|e| !errors.contains(e)).collect::<Vec<_>>()),
         }
@@ -479,10 +515,25 @@ pub fn replicate(
     inputs: &Inputs,
     seeds: &[u64],
 ) -> Result<Vec<Summary>, Vec<Diagnostic>> {
+    replications(scenario, inputs, seeds, &[], &inputs::Cache::default(), &|| {})
+}
+
+/// The figures of a scenario under each seed, from files that `cache` holds; `done` is called after
+/// each run.
+fn replications(
+    scenario: &Scenario,
+    inputs: &Inputs,
+    seeds: &[u64],
+    own: &[Arc<dyn Score>],
+    cache: &inputs::Cache,
+    done: &(dyn Fn() + Sync),
+) -> Result<Vec<Summary>, Vec<Diagnostic>> {
     let one = |seed: &u64| {
         let mut scenario = Scenario { seed: *seed, ..scenario.clone() };
-        let world = world(&mut scenario, inputs, &mut inputs::Cache::default(), &[])?;
-        Ok(world.summary().0)
+        let world = world(&mut scenario, inputs, &mut cache.clone(), own)?;
+        let (summary, _) = world.summary();
+        done();
+        Ok(summary)
     };
     seeds.par_iter().map(one).collect()
 }

@@ -3,16 +3,21 @@
 //! Every figure is a fold over [`crate::record`]s, live or from a saved log. Definitions are in the
 //! fields' docs, and [`DEFINITIONS`] holds the same as text for the page's tooltips.
 
+mod gpus;
 mod levels;
 mod pods;
 mod slices;
 mod summary;
+
+#[cfg(test)]
+mod tests;
 
 pub use levels::{Levels, Window};
 pub use pods::{Fate, Line, PodLog};
 pub use slices::Slices;
 pub use summary::{Frame, sample, summarize, wait_curve};
 
+use crate::stats;
 use crate::workload::request::Sharing;
 use serde::Serialize;
 
@@ -67,6 +72,85 @@ pub struct Group {
     pub waited: f64,
     /// (wait + run) ÷ run time alone on a full GPU, over the pods that finished.
     pub slowdown: Sample,
+    /// Σ work done ÷ Σ time from arrival to departure, over all pods: 1 where everybody ran at once
+    /// and at full speed. `None` where no time passed.
+    pub service: Option<f64>,
+}
+
+/// How evenly groups of pods were served.
+///
+/// Jain's index (Jain, Chiu and Hawe, DEC-TR-301, 1984) of the groups' [`Group::service`] x:
+/// (Σ x)² ÷ (n × Σ x²). 1 when all n are served alike, 1 ÷ n when one has everything. `None` with
+/// fewer than two groups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Fairness {
+    /// Between namespaces.
+    pub namespaces: Option<f64>,
+    /// Between classes.
+    pub classes: Option<f64>,
+}
+
+/// Where the time of all GPUs went, in GPU-hours of the window; the other fields add up to `total`.
+///
+/// A pod needs `d` of each of its GPUs (the demand, whatever the mode), holds `h` of it (the share
+/// that counts as allocated) and runs at speed `s` (1 alone on a full GPU). Of each GPU goes
+///
+/// ```text
+/// useful      Σ d·s                     work done
+/// slowed      Σ max(min(d, h) − d·s, 0)  held and needed, lost to a slow slice or to neighbours
+/// unneeded    Σ max(h − d, 0)            held beyond the need
+/// idle        what is left
+/// ```
+///
+/// each as far as the GPU reaches, in this order: pods that get more done than they hold use what
+/// nobody holds, then what others hold and do not use. Where the needs of pods on one GPU add up to
+/// more than the GPU, `useful` is the GPU, and less than [`Summary::useful_gpu_hours`].
+///
+/// Of all that is idle at a moment, `I`, as much is wanted as the pods that wait ask for, `W`, each the
+/// most that it could hold anywhere. `U` is what those of them ask for whom some node would take as it
+/// stands, at most what is idle on such nodes; members of gangs, who need room for all at once, are in
+/// `W` and not in `U`.
+///
+/// ```text
+/// unscheduled  U              a pod could have it now: the scheduler has yet to look
+/// fragmented   min(I, W) − U  wanted, and no pod that waits can use it where it stands: cut wrong,
+///                             scattered, or without CPU or memory beside it
+/// unclaimed    I − min(I, W)  nobody waits for it
+/// ```
+///
+/// Two more parts belong here and have no field until something can fill them: GPUs that stand still
+/// for a re-cut, and work that is lost when a pod is evicted or fails, which leaves `useful`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct GpuTime {
+    /// GPUs × window.
+    pub total: f64,
+    /// Work done.
+    pub useful: f64,
+    /// Held and needed, lost to a slow slice or to neighbours.
+    pub slowed: f64,
+    /// Held beyond the need.
+    pub unneeded: f64,
+    /// Idle while a pod waits that could have it.
+    pub unscheduled: f64,
+    /// Idle while pods wait that cannot use it where it stands.
+    pub fragmented: f64,
+    /// Idle while nobody waits for it.
+    pub unclaimed: f64,
+}
+
+impl GpuTime {
+    /// The parts with their terms in [`DEFINITIONS`].
+    #[must_use]
+    pub fn parts(&self) -> [(&'static str, f64); 6] {
+        [
+            ("useful", self.useful),
+            ("slowed", self.slowed),
+            ("unneeded", self.unneeded),
+            ("unscheduled", self.unscheduled),
+            ("fragmented", self.fragmented),
+            ("unclaimed", self.unclaimed),
+        ]
+    }
 }
 
 /// Mean and peak of a level over the measured window.
@@ -118,6 +202,11 @@ pub struct Summary {
     pub gpus: Level,
     /// The same by mode, for the modes that the cluster has.
     pub gpus_by_mode: Vec<ModeLevel>,
+    /// Compute of GPUs in pods' hands, in whole-GPU equivalents: [`crate::cluster::Hold::compute`],
+    /// of each GPU at most all.
+    pub gpu_compute: Level,
+    /// Memory of GPUs in pods' hands, likewise.
+    pub gpu_memory: Level,
     /// GPUs with at least one pod.
     pub gpus_touched: Level,
     /// CPUs requested by running pods.
@@ -128,8 +217,13 @@ pub struct Summary {
     pub queue: Level,
     /// Pods running.
     pub running: Level,
-    /// GPU-hours of work done, as if each pod had had full GPUs of its own.
+    /// GPU-hours of work done in the window: Σ need × speed × time, which is need × run time alone on
+    /// a full GPU for a pod that ran within it.
     pub useful_gpu_hours: f64,
+    /// Where the time of the GPUs went.
+    pub gpu_time: GpuTime,
+    /// How evenly pods were served.
+    pub fairness: Fairness,
     /// Scheduling attempts and how many of them found a node.
     pub attempts: u64,
     /// Pods bound.
@@ -138,6 +232,8 @@ pub struct Summary {
     pub refusals: Vec<Refusal>,
     /// Price of the cluster over the window, where the scenario gives prices.
     pub cost: Option<f64>,
+    /// Price of an hour of work on a full GPU: `cost` ÷ `useful_gpu_hours`, where there is either.
+    pub cost_per_useful_gpu_hour: Option<f64>,
 }
 
 /// Time averages over equal steps of the run, for charts and `timeline.csv`.
@@ -212,8 +308,10 @@ pub struct VariantResult {
     pub name: String,
     /// One line on what it is: nodes, GPUs, mode, layout, translation.
     pub what: String,
-    /// The figures.
+    /// The figures of the run with the scenario's seed, which is the one that the rest shows.
     pub summary: Summary,
+    /// The figures of all runs, that one first, where there are several.
+    pub replications: Vec<Summary>,
     /// Levels over time.
     pub timeline: Timeline,
     /// Distribution of waits.
@@ -226,11 +324,37 @@ pub struct VariantResult {
     pub notes: Vec<String>,
 }
 
+impl VariantResult {
+    /// Mean of a figure over the runs that have it.
+    #[must_use]
+    pub fn mean(&self, of: impl Fn(&Summary) -> Option<f64>) -> Option<f64> {
+        match &self.replications[..] {
+            [] => of(&self.summary),
+            runs => stats::sample::mean(&runs.iter().filter_map(of).collect::<Vec<f64>>()),
+        }
+    }
+
+    /// Student's 95 % interval of that mean; `None` of fewer than two runs.
+    #[must_use]
+    pub fn interval(&self, of: impl Fn(&Summary) -> Option<f64>) -> Option<stats::sample::Interval> {
+        let runs: Vec<f64> = self.replications.iter().filter_map(of).collect();
+        stats::sample::t_interval(&runs, 0.95)
+    }
+}
+
 /// Term and definition of each figure that a page shows.
 pub const DEFINITIONS: &[(&str, &str)] = &[
     (
         "GPUs allocated",
         "Time average of the GPUs held by pods, in whole-GPU equivalents: Σ held share × time ÷ window. A MIG slice counts its compute slices ÷ those of the GPU, an MPS slice its memory share, a time-slicing replica 1 ÷ replicas, a fraction its thousandths.",
+    ),
+    (
+        "GPU compute held",
+        "Time average of the compute of GPUs in pods' hands, in whole GPUs: a MIG slice's compute slices ÷ those of the GPU, an MPS replica's 1 ÷ replicas, a fraction's thousandths; all of a GPU under a whole-GPU pod, an MPS memory slice or a time-slicing replica, whose compute nothing divides. Of each GPU at most all.",
+    ),
+    (
+        "GPU memory held",
+        "Time average of the memory of GPUs in pods' hands, in whole GPUs: a MIG slice's memory slices ÷ those of the GPU, an MPS slice's GB ÷ those of the GPU, an MPS replica's 1 ÷ replicas, a fraction's thousandths; all of a GPU under a whole-GPU pod or a time-slicing replica, whose memory nothing limits. Of each GPU at most all.",
     ),
     ("wait", "Time from a pod's arrival to its binding, over the pods that were bound."),
     ("p95 wait", "The wait that 95 % of the bound pods did not exceed (nearest rank)."),
@@ -241,6 +365,38 @@ pub const DEFINITIONS: &[(&str, &str)] = &[
     ("turned away", "Pods that left at once because the queue was full."),
     (
         "useful GPU-hours",
-        "GPU-hours of work done by pods as if each had had the full GPUs it asked for (fraction × run time alone).",
+        "GPU-hours of work done by pods: Σ need × speed × time, where the need is the share of GPUs that a pod keeps busy when it has all it asks for, and the speed is 1 alone on full GPUs.",
     ),
+    (
+        "useful",
+        "Of all GPU time, the share in which work was done: Σ need × speed of the pods on a GPU, at most the GPU.",
+    ),
+    (
+        "slowed",
+        "Of all GPU time, what pods held and needed and did not get done, since their slice or their neighbours slowed them: Σ max(min(need, held) − need × speed, 0).",
+    ),
+    ("unneeded", "Of all GPU time, what pods held beyond their need: Σ max(held − need, 0)."),
+    (
+        "unscheduled",
+        "Of all GPU time, what was idle while a pod waited that some node would have taken as it stood: the scheduler had yet to look. At most what such pods asked for, and what was idle on such nodes.",
+    ),
+    (
+        "fragmented",
+        "Of all GPU time, what was idle and asked for by pods that waited, and that none of them could use where it stood: cut into other slices, scattered over GPUs and nodes, or without CPU or memory beside it.",
+    ),
+    ("unclaimed", "Of all GPU time, what was idle beyond what waiting pods asked for."),
+    (
+        "service",
+        "Σ work done ÷ Σ time from arrival to departure, over all pods of a group: 1 where all ran at once at full speed.",
+    ),
+    (
+        "fairness",
+        "Jain's index of the groups' service x: (Σ x)² ÷ (n Σ x²). 1 when all n groups are served alike, 1 ÷ n when one has everything (Jain, Chiu and Hawe, 1984).",
+    ),
+    (
+        "±",
+        "Half the width of the 95 % interval of a mean over runs with different seeds: t × s ÷ √n, with s their standard deviation and t of Student's distribution with n − 1 degrees of freedom.",
+    ),
+    ("cost", "Price of the nodes over the measured time."),
+    ("cost per useful hour", "Cost ÷ useful GPU-hours: what an hour of work on a full GPU comes to."),
 ];

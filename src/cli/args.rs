@@ -114,6 +114,9 @@ pub(super) struct Run {
     /// Seed of every variant, instead of the scenario's
     #[arg(long, env = "SLICEWISE_SEED")]
     pub(super) seed: Option<u64>,
+    /// Runs of every variant in which seeds vary anything, instead of the scenario's
+    #[arg(long, value_name = "N", env = "SLICEWISE_REPLICATIONS", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(super) replications: Option<u16>,
     /// Value of a ${NAME} in the scenario's file names; without it the environment's
     #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
     pub(super) set: Vec<(String, String)>,

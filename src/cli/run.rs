@@ -21,6 +21,14 @@ use std::time::{Duration, Instant};
 pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let (mut file, inputs) = load(args.scenario.as_deref(), &args.set, args.gpus.as_deref(), terminal)?;
     choose(&mut file, &args.only, args.seed)?;
+    if let Some(replications) = args.replications {
+        file.variants.iter_mut().for_each(|variant| variant.report.replications = replications);
+    }
+    let out = (!args.no_report).then(|| folder(args, &file));
+    if let Some(out) = &out {
+        // Noticed now rather than after an hour of simulating.
+        report::writable(out).map_err(|error| Failure::Output(error.to_string()))?;
+    }
     let interrupted = interruptible();
     let runs = simulate(&mut file, &inputs, terminal)?;
     let page = page(&file, &runs);
@@ -29,7 +37,7 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     for run in &runs {
         never_fit(run, terminal);
     }
-    let Some(out) = (!args.no_report).then(|| folder(args, &file)) else { return Ok(()) };
+    let Some(out) = out else { return Ok(()) };
     write(&out, &page, &runs)?;
     terminal.say(&format!("report: {}", out.join("report.html").display()));
     let again = out.join("scenario.resolved.yaml");

@@ -81,7 +81,7 @@ pub struct NodeClass {
     /// GPU model: its catalogue id where it is known there, else as the trace names it; empty
     /// without GPUs.
     pub model: String,
-    /// Memory slices of one GPU, for pictures; 0 where unknown.
+    /// Memory slices of one GPU; 0 where unknown, which no MIG GPU is.
     pub memory_slices: u8,
     /// How its GPUs are handed out.
     pub share: Share,
@@ -114,6 +114,28 @@ pub enum Need {
     },
     /// The class does not hand out such units.
     Never,
+}
+
+/// What a pod holds of one GPU, in [`GPU_PARTS`].
+///
+/// | unit | `gpu` | `compute` | `memory` |
+/// |---|---|---|---|
+/// | whole GPU | all | all | all |
+/// | MIG slice | compute slices ÷ those of the GPU | the same | memory slices ÷ those of the GPU |
+/// | MPS memory slice | its GB ÷ those of the GPU | all: nothing limits its threads | its GB |
+/// | MPS replica | 1 ÷ replicas | 1 ÷ replicas | 1 ÷ replicas |
+/// | time-slicing replica | 1 ÷ replicas | all: it has the GPU in turns | all: nothing limits it |
+/// | thousandths | themselves | themselves | themselves |
+///
+/// What several pods hold together of one GPU's compute or memory is at most all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Share of the GPU that counts as allocated.
+    pub gpu: u64,
+    /// Compute in its hands, alone or with others.
+    pub compute: u64,
+    /// Memory in its hands, alone or with others.
+    pub memory: u64,
 }
 
 impl NodeClass {
@@ -161,20 +183,32 @@ impl NodeClass {
     /// Parts of a GPU ([`GPU_PARTS`]) that a GPU request holds on this class.
     #[must_use]
     pub fn parts(&self, gpu: Option<GpuRequest>) -> u64 {
-        let Some(GpuRequest { unit, count }) = gpu else { return 0 };
-        let each = match (unit, &self.share) {
-            (Unit::Milli(milli), _) => GPU_PARTS / 1_000 * u64::from(milli),
-            (Unit::MemoryGb(gb), Share::Memory { gb: all, .. }) => {
-                GPU_PARTS * u64::from(gb) / u64::from(*all)
+        gpu.map_or(0, |gpu| self.hold(gpu.unit).gpu * u64::from(gpu.count))
+    }
+
+    /// What one unit holds of its GPU on this class.
+    ///
+    /// # Panics
+    /// If the unit is a slice that this layout lacks.
+    #[must_use]
+    pub fn hold(&self, unit: Unit) -> Hold {
+        let all = |parts| Hold { gpu: parts, compute: parts, memory: parts };
+        match (unit, &self.share) {
+            (Unit::Milli(milli), _) => all(GPU_PARTS / 1_000 * u64::from(milli)),
+            (Unit::MemoryGb(gb), Share::Memory { gb: whole, .. }) => {
+                Hold { compute: GPU_PARTS, ..all(GPU_PARTS * u64::from(gb) / u64::from(*whole)) }
             }
-            (Unit::Replica, Share::Replicas { replicas, .. }) => GPU_PARTS / u64::from(*replicas),
+            (Unit::Replica, Share::Replicas { replicas, mps: true }) => all(GPU_PARTS / u64::from(*replicas)),
+            (Unit::Replica, Share::Replicas { replicas, mps: false }) => {
+                Hold { gpu: GPU_PARTS / u64::from(*replicas), ..all(GPU_PARTS) }
+            }
             (Unit::Slice(profile), Share::Slices { slices, compute }) => {
                 let slice = slices.iter().find(|s| s.profile == profile).expect("a slice of this layout");
-                GPU_PARTS * u64::from(slice.compute) / u64::from(*compute)
+                let memory = GPU_PARTS * u64::from(slice.size) / u64::from(self.memory_slices);
+                Hold { memory, ..all(GPU_PARTS * u64::from(slice.compute) / u64::from(*compute)) }
             }
-            _ => GPU_PARTS,
-        };
-        each * u64::from(count)
+            _ => all(GPU_PARTS),
+        }
     }
 
     /// Whether the static side of a constraint holds: model, labels, taints, in the order of

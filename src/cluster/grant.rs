@@ -34,6 +34,16 @@ impl Grant {
         };
         bits(mask)
     }
+
+    /// The GPU of each unit of this grant: a GPU once for each of its slices.
+    pub fn units(&self) -> impl Iterator<Item = u8> + '_ {
+        let slices = match self {
+            Grant::Slices(slices) => &slices[..],
+            _ => &[],
+        };
+        let gpus = if slices.is_empty() { Some(self.gpus()) } else { None };
+        gpus.into_iter().flatten().chain(slices.iter().map(|(gpu, _)| *gpu))
+    }
 }
 
 /// Positions of the set bits, ascending.

@@ -29,7 +29,7 @@ pub struct Inputs {
 }
 
 /// Workloads already made, by what made them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Cache {
     files: BTreeMap<String, Arc<Loaded>>,
     made: Vec<(Recipe, Made)>,

@@ -3,7 +3,6 @@
 use super::Run;
 use crate::cluster::{Grant, Share};
 use crate::id::PodId;
-use crate::metrics::Fate;
 use crate::sched::filter::resource_name;
 use crate::units::Time;
 use std::io::{self, Write};
@@ -46,7 +45,7 @@ fn write_run(run: &Run, csv: &mut csv::Writer<&mut dyn Write>) -> io::Result<()>
         let id = PodId::of(index);
         let pod = &workload.pods[index];
         let ran = line.was_bound();
-        let gone = !matches!(line.fate, Fate::Unborn | Fate::Waiting | Fate::Running);
+        let gone = line.fate.has_left();
         let when = |shown: bool, time: Time| if shown { seconds(time.0) } else { String::new() };
         let request = pods.request(id).gpu.map_or_else(String::new, |gpu| {
             let name = resource_name(gpu, pods.slices);

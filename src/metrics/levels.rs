@@ -4,14 +4,14 @@
 //! which intervals were added. The timeline has equal steps; when the run outgrows them, two become
 //! one, so memory is constant and no length need be known beforehand.
 
-use super::{Level, ModeLevel, Timeline};
-use crate::cluster::{Cluster, GPU_PARTS, Grant};
-use crate::id::{NodeId, PodId, ShapeId};
+use super::gpus::{self, Gpus, USES};
+use super::{GpuTime, Level, ModeLevel, Timeline};
+use crate::cluster::{Cluster, GPU_PARTS};
+use crate::id::PodId;
 use crate::record::{Observer, Reasons, Record};
-use crate::units::{Span, Time};
+use crate::units::{Span, Speed, Time};
 use crate::workload::request::Sharing;
 use crate::workload::view::Pods;
-use rustc_hash::FxHashMap;
 
 /// Steps of a timeline: between half of it and all are used.
 const STEPS: usize = 1_024;
@@ -19,19 +19,27 @@ const STEPS: usize = 1_024;
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    // The first of them are those of a timeline.
     GpuParts,
-    GpusTouched,
     Cpu,
-    Memory,
     Queue,
     Running,
+    /// The first of the levels by mode, of which there are [`gpus::MODES`].
+    Mode,
+    GpuCompute = Kind::Mode as isize + gpus::MODES as isize,
+    GpuMemory,
+    GpusTouched,
+    Memory,
 }
 
-/// Levels kept: the [`Kind`]s, then the parts of a GPU held under each way of sharing.
-const KINDS: usize = MODES + Sharing::ALL.len();
+/// Levels kept.
+const KINDS: usize = Kind::Memory as usize + 1;
+
+/// Levels of a timeline.
+const TIMED: usize = MODES + gpus::MODES;
 
 /// The first of the levels by mode.
-const MODES: usize = 6;
+const MODES: usize = Kind::Mode as usize;
 
 /// The window over which averages and peaks are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,32 +57,38 @@ pub struct Levels<'a> {
     empty: &'a Cluster,
     window: Window,
     now: Time,
+    gpus: Gpus<'a>,
     level: [u64; KINDS],
     sum: [u128; KINDS],
     peak: [u64; KINDS],
-    /// Parts of a GPU that a shape holds on a node class.
-    parts: FxHashMap<(ShapeId, usize), u64>,
-    on_gpu: Vec<u16>,
-    place: FxHashMap<PodId, (NodeId, Grant)>,
+    /// Where the time of GPUs went, and the work that was done in it.
+    uses: [u128; USES],
+    work: u128,
     steps: Steps,
+    /// The modes of the cluster's GPUs, in their own order.
+    modes: Vec<Sharing>,
 }
 
 impl<'a> Levels<'a> {
-    /// A fold over a run of `pods` on `empty`.
+    /// A fold over a run of `pods` on `empty`. `demand_parts` are the parts of a GPU
+    /// ([`GPU_PARTS`]) that each demand keeps busy when it has all it asks for.
     #[must_use]
-    pub fn new(pods: Pods<'a>, empty: &'a Cluster, window: Window) -> Levels<'a> {
+    pub fn new(pods: Pods<'a>, empty: &'a Cluster, demand_parts: &'a [u64], window: Window) -> Levels<'a> {
+        let classes = empty.classes().iter().filter(|class| 0 < class.gpus);
+        let present: Vec<Sharing> = classes.map(|class| class.share.sharing()).collect();
         Levels {
             pods,
             empty,
             window,
             now: Time::ZERO,
+            gpus: Gpus::new(pods, empty, demand_parts),
             level: [0; KINDS],
             sum: [0; KINDS],
             peak: [0; KINDS],
-            parts: FxHashMap::default(),
-            on_gpu: vec![0; empty.gpus()],
-            place: FxHashMap::default(),
+            uses: [0; USES],
+            work: 0,
             steps: Steps::default(),
+            modes: Sharing::ALL.into_iter().filter(|mode| present.contains(mode)).collect(),
         }
     }
 
@@ -83,7 +97,15 @@ impl<'a> Levels<'a> {
         if at == self.now {
             return;
         }
-        self.steps.add(self.now, at, &self.level);
+        let gpus = self.gpus.now();
+        self.level[MODES..TIMED].copy_from_slice(&gpus.by_mode);
+        self.level[Kind::GpuParts as usize] = gpus.by_mode.iter().sum();
+        self.level[Kind::GpuCompute as usize] = gpus.compute;
+        self.level[Kind::GpuMemory as usize] = gpus.memory;
+        self.level[Kind::GpusTouched as usize] = gpus.touched;
+        // With one mode its levels are those of all.
+        let timed = if 1 < self.modes.len() { TIMED } else { MODES };
+        self.steps.add(self.now, at, &self.level[..timed]);
         let from = self.now.max(self.window.from);
         let to = self.window.to.map_or(at, |to| to.min(at));
         if from < to {
@@ -92,6 +114,10 @@ impl<'a> Levels<'a> {
                 self.sum[kind] += u128::from(self.level[kind]) * u128::from(span.0);
                 self.peak[kind] = self.peak[kind].max(self.level[kind]);
             }
+            for (sum, amount) in self.uses.iter_mut().zip(gpus.uses) {
+                *sum += amount * u128::from(span.0);
+            }
+            self.work += gpus.work * u128::from(span.0);
         }
         self.now = at;
     }
@@ -100,58 +126,19 @@ impl<'a> Levels<'a> {
         &mut self.level[kind as usize]
     }
 
-    fn parts(&mut self, pod: PodId, node: NodeId) -> u64 {
-        let (shape, class) = (self.pods.shape(pod), self.empty.class_index(node));
-        let (pods, empty) = (self.pods, self.empty);
-        *self
-            .parts
-            .entry((shape, class))
-            .or_insert_with(|| empty.classes()[class].parts(pods.requests[shape.index()].gpu))
-    }
-
-    /// The level of a node's mode.
-    fn mode(&self, node: NodeId) -> usize {
-        MODES + self.empty.class(node).share.sharing() as usize
-    }
-
-    /// The modes of the cluster's GPUs, in their own order.
-    fn modes(&self) -> Vec<Sharing> {
-        let classes = self.empty.classes().iter().filter(|class| 0 < class.gpus);
-        let present: Vec<Sharing> = classes.map(|class| class.share.sharing()).collect();
-        Sharing::ALL.into_iter().filter(|mode| present.contains(mode)).collect()
-    }
-
-    fn bound(&mut self, pod: PodId, node: NodeId, grant: &Grant) {
+    fn bound(&mut self, pod: PodId) {
         let request = *self.pods.request(pod);
         *self.level(Kind::Queue) -= 1;
         *self.level(Kind::Running) += 1;
         *self.level(Kind::Cpu) += request.cpu.0;
         *self.level(Kind::Memory) += request.memory.0;
-        let (parts, mode) = (self.parts(pod, node), self.mode(node));
-        *self.level(Kind::GpuParts) += parts;
-        self.level[mode] += parts;
-        for gpu in grant.gpus() {
-            let pods = &mut self.on_gpu[self.empty.gpu_id(node, gpu).index()];
-            *pods += 1;
-            self.level[Kind::GpusTouched as usize] += u64::from(*pods == 1);
-        }
-        self.place.insert(pod, (node, grant.clone()));
     }
 
     fn finished(&mut self, pod: PodId) {
-        let (node, grant) = self.place.remove(&pod).expect("a pod that ends was bound");
         let request = *self.pods.request(pod);
         *self.level(Kind::Running) -= 1;
         *self.level(Kind::Cpu) -= request.cpu.0;
         *self.level(Kind::Memory) -= request.memory.0;
-        let (parts, mode) = (self.parts(pod, node), self.mode(node));
-        *self.level(Kind::GpuParts) -= parts;
-        self.level[mode] -= parts;
-        for gpu in grant.gpus() {
-            let pods = &mut self.on_gpu[self.empty.gpu_id(node, gpu).index()];
-            *pods -= 1;
-            self.level[Kind::GpusTouched as usize] -= u64::from(*pods == 0);
-        }
     }
 
     /// The measured window, its end filled in.
@@ -168,15 +155,17 @@ impl<'a> Levels<'a> {
         Level { mean, peak: self.peak[kind] as f64 / unit, capacity }
     }
 
-    /// GPU equivalents, GPUs touched, CPUs, GiB, queue, running.
+    /// GPU equivalents, their compute and memory in pods' hands, GPUs touched, CPUs, GiB, queue, running.
     #[must_use]
-    pub fn summaries(&self) -> [Level; MODES] {
+    pub fn summaries(&self) -> [Level; 8] {
         let gpus = self.empty.gpus() as f64;
         let total = |of: fn(&crate::cluster::NodeClass) -> u64| {
             self.empty.nodes().map(|n| of(self.empty.class(n))).sum::<u64>() as f64
         };
         [
             self.summary(Kind::GpuParts as usize, GPU_PARTS as f64, gpus),
+            self.summary(Kind::GpuCompute as usize, GPU_PARTS as f64, gpus),
+            self.summary(Kind::GpuMemory as usize, GPU_PARTS as f64, gpus),
             self.summary(Kind::GpusTouched as usize, 1.0, gpus),
             self.summary(Kind::Cpu as usize, 1e3, total(|c| c.cpu.0) / 1e3),
             self.summary(Kind::Memory as usize, 1024.0, total(|c| c.memory.0) / 1024.0),
@@ -193,7 +182,27 @@ impl<'a> Levels<'a> {
             classes.filter(|c| c.share.sharing() == mode).map(|c| f64::from(c.gpus)).sum()
         };
         let level = |mode| self.summary(MODES + mode as usize, GPU_PARTS as f64, gpus(mode));
-        self.modes().into_iter().map(|mode| ModeLevel { mode, gpus: level(mode) }).collect()
+        self.modes.iter().map(|mode| ModeLevel { mode: *mode, gpus: level(*mode) }).collect()
+    }
+
+    /// Where the time of GPUs went in the window.
+    ///
+    /// # Panics
+    /// If the parts do not add up to it, exactly.
+    #[must_use]
+    pub fn gpu_time(&self) -> GpuTime {
+        let (from, to) = self.measured();
+        let gpu = u128::from(GPU_PARTS) * u128::from(Speed::FULL.0);
+        let total = gpu * self.empty.gpus() as u128 * u128::from(to.since(from).0);
+        assert!(total == self.uses.iter().sum(), "every microsecond of every GPU went somewhere");
+        let [useful, slowed, unneeded, unscheduled, fragmented, unclaimed] = self.uses.map(gpu_hours);
+        GpuTime { total: gpu_hours(total), useful, slowed, unneeded, unscheduled, fragmented, unclaimed }
+    }
+
+    /// GPU-hours of work done in the window.
+    #[must_use]
+    pub fn useful_gpu_hours(&self) -> f64 {
+        gpu_hours(self.work)
     }
 
     /// The levels over time.
@@ -209,8 +218,7 @@ impl<'a> Levels<'a> {
             step_s: Span(self.steps.width).as_secs_f64(),
             start_s: 0.0,
             gpus: column(Kind::GpuParts as usize, GPU_PARTS as f64),
-            gpus_by_mode: match &self.modes()[..] {
-                // With one mode it would be the level of all.
+            gpus_by_mode: match &self.modes[..] {
                 [] | [_] => Vec::new(),
                 several => several
                     .iter()
@@ -229,16 +237,31 @@ impl Observer for Levels<'_> {
     fn record(&mut self, at: Time, record: Record<'_>) {
         self.advance(at);
         match record {
-            Record::Arrived { .. } => *self.level(Kind::Queue) += 1,
-            Record::Refused { .. } | Record::Doomed { .. } | Record::SpeedChanged { .. } => {}
-            Record::Bound { pod, node, grant, .. } => self.bound(pod, node, grant),
-            Record::Finished { pod } => self.finished(pod),
+            Record::Arrived { pod } => {
+                *self.level(Kind::Queue) += 1;
+                self.gpus.arrived(pod);
+            }
+            Record::Refused { .. } | Record::Doomed { .. } => {}
+            Record::Bound { pod, node, grant, speed } => {
+                self.bound(pod);
+                self.gpus.bound(pod, node, grant, speed);
+            }
+            Record::SpeedChanged { pod, speed } => self.gpus.speed_changed(pod, speed),
+            Record::Finished { pod } => {
+                self.finished(pod);
+                self.gpus.finished(pod);
+            }
             Record::Evicted { pod, returns } => {
                 self.finished(pod);
-                *self.level(Kind::Queue) += u64::from(returns);
+                self.gpus.finished(pod);
+                if returns {
+                    *self.level(Kind::Queue) += 1;
+                    self.gpus.arrived(pod);
+                }
             }
-            Record::GaveUp { .. } | Record::TurnedAway { .. } | Record::NeverFits { .. } => {
-                *self.level(Kind::Queue) -= 1
+            Record::GaveUp { pod } | Record::TurnedAway { pod } | Record::NeverFits { pod, .. } => {
+                *self.level(Kind::Queue) -= 1;
+                self.gpus.left_queue(pod);
             }
         }
     }
@@ -254,9 +277,14 @@ impl Observer for Levels<'_> {
     }
 }
 
+/// Parts of a GPU × parts per million × microseconds as hours of whole GPUs.
+fn gpu_hours(amount: u128) -> f64 {
+    amount as f64 / (GPU_PARTS * u64::from(Speed::FULL.0)) as f64 / 3.6e9
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Step {
-    sum: [u128; KINDS],
+    sum: [u128; TIMED],
     queue_max: u64,
 }
 
@@ -275,7 +303,7 @@ impl Default for Steps {
 }
 
 impl Steps {
-    fn add(&mut self, from: Time, to: Time, level: &[u64; KINDS]) {
+    fn add(&mut self, from: Time, to: Time, level: &[u64]) {
         while self.width.saturating_mul(STEPS as u64) < to.0 {
             self.double();
         }

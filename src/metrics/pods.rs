@@ -29,6 +29,12 @@ pub enum Fate {
 }
 
 impl Fate {
+    /// Whether it is gone.
+    #[must_use]
+    pub fn has_left(self) -> bool {
+        !matches!(self, Fate::Unborn | Fate::Waiting | Fate::Running)
+    }
+
     /// The word for it in files.
     #[must_use]
     pub fn word(self) -> &'static str {

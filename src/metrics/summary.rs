@@ -1,7 +1,9 @@
 //! From the lines of the pods and the levels to the figures of a summary.
 
-use super::{Counts, Fate, Group, Level, Levels, Line, PodLog, Refusal, Sample, Summary, WaitCurve};
-use crate::cluster::{Cluster, GPU_PARTS};
+use super::{
+    Counts, Fairness, Fate, Group, Level, Levels, Line, PodLog, Refusal, Sample, Summary, WaitCurve,
+};
+use crate::cluster::Cluster;
 use crate::id::PodId;
 use crate::stats;
 use crate::units::Time;
@@ -15,8 +17,6 @@ pub struct Frame<'a> {
     pub workload: &'a Workload,
     /// The cluster, empty.
     pub cluster: &'a Cluster,
-    /// Parts of a GPU ([`GPU_PARTS`]) that each demand keeps busy when it has all it asks for.
-    pub demand_parts: &'a [u64],
     /// Pods of lower number are warm-up and in no figure.
     pub first: PodId,
 }
@@ -34,45 +34,64 @@ impl Frame<'_> {
 pub fn summarize(frame: &Frame<'_>, log: &PodLog, levels: &Levels<'_>, attempts: u64) -> Summary {
     let workload = frame.workload;
     let (from, to) = levels.measured();
-    let [gpus, gpus_touched, cpus, memory_gib, queue, running] = levels.summaries();
-    let mut classes = vec![group("all", frame, log, |_| true)];
+    let [gpus, gpu_compute, gpu_memory, gpus_touched, cpus, memory_gib, queue, running] = levels.summaries();
+    let mut classes = vec![group("all", frame, log, to, |_| true)];
     if 1 < workload.classes.len() {
         for (index, name) in workload.classes.iter().enumerate() {
-            classes.push(group(name, frame, log, |pod| pod.class.index() == index));
+            classes.push(group(name, frame, log, to, |pod| pod.class.index() == index));
         }
     }
     let mut namespaces = Vec::new();
     if 1 < workload.namespaces.len() {
         for (index, name) in workload.namespaces.iter().enumerate() {
-            namespaces.push(group(name, frame, log, |pod| pod.namespace.index() == index));
+            namespaces.push(group(name, frame, log, to, |pod| pod.namespace.index() == index));
         }
     }
     classes.retain(|g| g.name == "all" || 0 < g.counts.total);
     namespaces.retain(|g| 0 < g.counts.total);
+    let useful_gpu_hours = levels.useful_gpu_hours();
+    let cost = cost(frame.cluster, from, to);
     Summary {
         from_s: from.as_secs_f64(),
         to_s: to.as_secs_f64(),
+        fairness: Fairness { namespaces: jain(&namespaces), classes: jain(&classes[1..]) },
         classes,
         namespaces,
         gpus,
         gpus_by_mode: levels.by_mode(),
+        gpu_compute,
+        gpu_memory,
         gpus_touched,
         cpus,
         memory_gib,
         queue,
         running,
-        useful_gpu_hours: useful(frame, log),
+        useful_gpu_hours,
+        gpu_time: levels.gpu_time(),
         attempts,
         bound: log.lines().iter().filter(|line| line.was_bound()).count() as u64,
         refusals: refusals(frame, log),
-        cost: cost(frame.cluster, from, to),
+        cost,
+        cost_per_useful_gpu_hour: cost.filter(|_| 0.0 < useful_gpu_hours).map(|cost| cost / useful_gpu_hours),
     }
 }
 
-fn group(name: &str, frame: &Frame<'_>, log: &PodLog, member: impl Fn(&Pod) -> bool) -> Group {
+/// Jain's index of what groups of pods were given.
+pub(super) fn jain(groups: &[Group]) -> Option<f64> {
+    let service: Vec<f64> = groups.iter().filter_map(|group| group.service).collect();
+    let sum: f64 = service.iter().sum();
+    let squares: f64 = service.iter().map(|x| x * x).sum();
+    // Where nobody was served, nobody was favored.
+    let index = if squares == 0.0 { 1.0 } else { sum * sum / (service.len() as f64 * squares) };
+    (1 < service.len()).then_some(index)
+}
+
+/// Pods that stay are counted until `end`.
+fn group(name: &str, frame: &Frame<'_>, log: &PodLog, end: Time, member: impl Fn(&Pod) -> bool) -> Group {
     let mut counts = Counts::default();
     let mut waits: Vec<u64> = Vec::new();
     let mut slowdowns: Vec<f64> = Vec::new();
+    let (mut served, mut stayed) = (0_u128, 0_u128);
     for (id, pod, line) in frame.counted(log).filter(|(_, pod, _)| member(pod)) {
         counts.total += 1;
         *match line.fate {
@@ -88,6 +107,9 @@ fn group(name: &str, frame: &Frame<'_>, log: &PodLog, member: impl Fn(&Pod) -> b
         if line.fate == Fate::Finished && 0 < work.0 {
             slowdowns.push(line.left.since(pod.arrival).0 as f64 / work.0 as f64);
         }
+        served += if line.fate == Fate::Finished { u128::from(work.0) } else { 0 };
+        let left = if line.fate.has_left() { line.left } else { end.max(pod.arrival) };
+        stayed += u128::from(left.since(pod.arrival).0);
     }
     let waited = waits.iter().filter(|wait| 0 < **wait).count() as f64 / waits.len().max(1) as f64;
     waits.sort_unstable();
@@ -98,7 +120,8 @@ fn group(name: &str, frame: &Frame<'_>, log: &PodLog, member: impl Fn(&Pod) -> b
         // The exact integer sum: a mean of millions of floats would carry their roundings.
         wait_s.mean = total as f64 / waits.len() as f64 / 1e6;
     }
-    Group { name: name.to_owned(), counts, wait_s, waited, slowdown: sample(&slowdowns, |s| *s) }
+    let service = (0 < stayed).then(|| served as f64 / stayed as f64);
+    Group { name: name.to_owned(), counts, wait_s, waited, slowdown: sample(&slowdowns, |s| *s), service }
 }
 
 /// Summary of a sorted sample; quantiles by nearest rank.
@@ -118,18 +141,6 @@ pub fn sample<T>(sorted: &[T], value: impl Fn(&T) -> f64) -> Sample {
         p99: quantile(990),
         max: value(&sorted[count - 1]),
     }
-}
-
-/// GPU-hours of work done by the pods that finished, all of them.
-fn useful(frame: &Frame<'_>, log: &PodLog) -> f64 {
-    let done = |(id, line): (usize, &Line)| {
-        let pod = &frame.workload.pods[id];
-        let parts = frame.demand_parts[pod.demand.index()];
-        let finished = line.fate == Fate::Finished;
-        if finished { u128::from(parts) * u128::from(frame.workload.truths[id].work.0) } else { 0 }
-    };
-    let total: u128 = log.lines().iter().enumerate().map(done).sum();
-    total as f64 / GPU_PARTS as f64 / 3.6e9
 }
 
 /// First refusals by message, most pods first; those for ever before all others.

@@ -234,8 +234,8 @@ struct OverTime<'a> {
     empty: &'a str,
     names: Vec<&'a str>,
     lines: Vec<Steps>,
-    /// Capacities, without repeats.
-    limits: Vec<f64>,
+    /// The capacity of each line, where it is shown.
+    limits: Vec<Option<f64>>,
 }
 
 impl OverTime<'_> {
@@ -243,14 +243,17 @@ impl OverTime<'_> {
         let mut picture = Picture::new(self.title, WIDTH);
         let split = SHARED < self.lines.len();
         let mut legend = if split { Vec::new() } else { line_keys(self.names.iter().copied()) };
-        let limits: Vec<String> = self.limits.iter().map(|l| level(*l)).collect();
+        let mut limits: Vec<f64> = self.limits.iter().copied().flatten().collect();
+        limits.sort_by(f64::total_cmp);
+        limits.dedup();
         if !limits.is_empty() {
-            legend.push((Key::Limit, format!("capacity: {}", list(&limits))));
+            let texts: Vec<String> = limits.iter().map(|l| level(*l)).collect();
+            legend.push((Key::Limit, format!("capacity: {}", list(&texts))));
         }
         let top = heading(&mut picture, &legend);
         picture.text((10.0, top + 12.0), self.unit, LABEL, Ink::Muted, Anchor::Start);
 
-        let most = self.lines.iter().map(Steps::most).chain(self.limits.iter().copied()).fold(0.0, f64::max);
+        let most = self.lines.iter().map(Steps::most).chain(limits.last().copied()).fold(0.0, f64::max);
         let y_ticks = axis::from_zero(most, if split { 2 } else { 5 });
         let end = self.lines.iter().map(Steps::end).fold(0.0, f64::max);
         let start = self.lines.iter().filter_map(|l| Some(l.pieces.first()?.0)).fold(end, f64::min);
@@ -264,7 +267,7 @@ impl OverTime<'_> {
             self.strips(&mut picture, top + 20.0, &y_ticks, &plot)
         } else {
             let plot = plot(top + 24.0, 250.0);
-            self.frame(&mut picture, &plot, &y_ticks, true);
+            self.frame(&mut picture, &plot, &y_ticks, true, &limits);
             for (line, steps) in self.lines.iter().enumerate() {
                 draw_line(&mut picture, &plot, steps.points(&plot), line, self.lines.len());
             }
@@ -277,11 +280,11 @@ impl OverTime<'_> {
         picture
     }
 
-    fn frame(&self, picture: &mut Picture, plot: &Plot, y_ticks: &[Tick], last: bool) {
+    fn frame(&self, picture: &mut Picture, plot: &Plot, y_ticks: &[Tick], last: bool, limits: &[f64]) {
         let ticks = axis::time(plot.x.values.0, plot.x.values.1, 9);
         x_axis(picture, plot, &ticks, last.then_some("time since the start of the run"));
         y_axis(picture, plot, y_ticks);
-        for limit in &self.limits {
+        for limit in limits {
             let y = plot.y.at(*limit);
             picture.line(vec![(plot.left(), y), (plot.right(), y)], Ink::Muted, 1.5, LIMIT_DASH);
         }
@@ -302,7 +305,8 @@ impl OverTime<'_> {
             let plot = plot(bottom + NAME, HEIGHT);
             let name = font::fit(self.names[at], LABEL, plot.right() - plot.left());
             picture.text((plot.left(), plot.top() - 7.0), name, LABEL, Ink::Text, Anchor::Start);
-            self.frame(picture, &plot, y_ticks, at + 1 == self.lines.len());
+            let last = at + 1 == self.lines.len();
+            self.frame(picture, &plot, y_ticks, last, self.limits[at].as_slice());
             picture.line(steps.points(&plot), Ink::Series(0), 2.0, &[]);
             if steps.most() == 0.0 {
                 nothing(picture, &plot, self.empty);
@@ -339,17 +343,18 @@ fn over_time<'a>(
 /// GPUs allocated over time, a line per variant, and one per mode of a variant that has several.
 #[must_use]
 pub fn allocation(variants: &[VariantResult]) -> Picture {
-    let modes: Vec<(String, Steps)> = variants.iter().flat_map(by_mode).collect();
+    let modes: Vec<(String, Steps, f64)> = variants.iter().flat_map(by_mode).collect();
     let (mut names, mut lines) = over_time(variants, |v| &v.timeline.gpus);
-    names.extend(modes.iter().map(|(name, _)| name.as_str()));
-    lines.extend(modes.iter().map(|(_, steps)| steps.clone()));
-    let mut limits: Vec<f64> = variants.iter().map(|v| v.summary.gpus.capacity).collect();
+    names.extend(modes.iter().map(|(name, ..)| name.as_str()));
+    lines.extend(modes.iter().map(|(_, steps, _)| steps.clone()));
     // A capacity far above all lines would press them flat; the table has it anyway.
     const ROOM: f64 = 3.0;
     let most = lines.iter().map(Steps::most).fold(0.0, f64::max);
-    limits.retain(|l| 0.0 < *l && (most == 0.0 || *l <= ROOM * most));
-    limits.sort_by(f64::total_cmp);
-    limits.dedup();
+    let shown = |limit: f64| (0.0 < limit && (most == 0.0 || limit <= ROOM * most)).then_some(limit);
+    let mut limits: Vec<Option<f64>> = variants.iter().map(|v| shown(v.summary.gpus.capacity)).collect();
+    // On a shared plot the capacities of modes would be more lines than anybody reads.
+    let split = SHARED < lines.len();
+    limits.extend(modes.iter().map(|(.., limit)| shown(*limit).filter(|_| split)));
     let chart = OverTime {
         title: "GPUs allocated over time",
         unit: "GPUs held by pods (whole-GPU equivalents)",
@@ -364,11 +369,14 @@ pub fn allocation(variants: &[VariantResult]) -> Picture {
     Picture { alt: alt("GPUs allocated over time", figures), ..chart.draw() }
 }
 
-fn by_mode(variant: &VariantResult) -> impl Iterator<Item = (String, Steps)> {
+/// The lines of a variant's modes, each with the GPUs that it has.
+fn by_mode(variant: &VariantResult) -> impl Iterator<Item = (String, Steps, f64)> {
     let timeline = &variant.timeline;
     timeline.gpus_by_mode.iter().map(|(mode, gpus)| {
         let name = format!("{} · {}", variant.name, mode.word());
-        (name, Steps::new(gpus, timeline.start_s, timeline.step_s))
+        let of_mode = variant.summary.gpus_by_mode.iter().find(|level| level.mode == *mode);
+        let limit = of_mode.map_or(0.0, |level| level.gpus.capacity);
+        (name, Steps::new(gpus, timeline.start_s, timeline.step_s), limit)
     })
 }
 
@@ -382,7 +390,7 @@ pub fn queue(variants: &[VariantResult]) -> Picture {
         empty: "no pod waited",
         names,
         lines,
-        limits: Vec::new(),
+        limits: vec![None; variants.len()],
     };
     let figures = variants.iter().map(|v| {
         let queue = v.summary.queue;
@@ -444,7 +452,7 @@ pub fn waits(variants: &[VariantResult]) -> Picture {
     }
     picture.height = spans.bottom() + 50.0;
     let figures = variants.iter().map(|v| {
-        let wait = figures::all(v).wait_s;
+        let wait = figures::all(&v.summary).wait_s;
         if wait.count == 0 {
             return format!("{}: no pod bound", v.name);
         }

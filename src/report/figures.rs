@@ -7,7 +7,7 @@
 //! best-serving one are compared by waits ([`comparable`]).
 
 use super::human::{self, NONE, count, level, list, percent, seconds};
-use crate::metrics::{Counts, Group, Sample, VariantResult};
+use crate::metrics::{Counts, GpuTime, Group, Sample, Summary, VariantResult};
 
 /// Which way a figure gets better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,19 +46,42 @@ pub(super) struct Column {
     pub(super) shown: Shown,
     /// Which way it gets better.
     pub(super) better: Better,
-    /// The figure, where there is one.
-    pub(super) value: fn(&VariantResult) -> Option<f64>,
+    /// The figure of one run, where it has one.
+    pub(super) of: fn(&Summary) -> Option<f64>,
+    /// An amount of it for people.
+    pub(super) show: fn(f64) -> String,
+    /// Of how much it is a part, where that is shown.
+    pub(super) capacity: Option<fn(&Summary) -> f64>,
+}
+
+impl Column {
+    /// The figure of a variant: the mean of its runs.
+    pub(super) fn value(&self, variant: &VariantResult) -> Option<f64> {
+        variant.mean(self.of)
+    }
+
     /// The same for people.
-    pub(super) text: fn(&VariantResult) -> String,
+    pub(super) fn text(&self, variant: &VariantResult) -> String {
+        match (self.value(variant), self.capacity) {
+            (None, _) => NONE.to_owned(),
+            (Some(value), None) => (self.show)(value),
+            (Some(value), Some(capacity)) => used(value, capacity(&variant.summary)),
+        }
+    }
+
+    /// Half the width of the interval around it, where the variant ran several times.
+    pub(super) fn spread(&self, variant: &VariantResult) -> Option<String> {
+        variant.interval(self.of).map(|interval| (self.show)(interval.half_width))
+    }
 }
 
 /// The group of all pods.
-pub(super) fn all(variant: &VariantResult) -> Group {
-    variant.summary.classes.first().cloned().unwrap_or_default()
+pub(super) fn all(summary: &Summary) -> Group {
+    summary.classes.first().cloned().unwrap_or_default()
 }
 
-fn counts(variant: &VariantResult) -> Counts {
-    variant.summary.classes.first().map(|g| g.counts).unwrap_or_default()
+fn counts(summary: &Summary) -> Counts {
+    summary.classes.first().map(|g| g.counts).unwrap_or_default()
 }
 
 /// Pods that left without running.
@@ -75,16 +98,12 @@ fn of(sample: &Sample, figure: f64) -> Option<f64> {
     (sample.count != 0).then_some(figure)
 }
 
-fn span(value: Option<f64>) -> String {
-    value.map_or_else(|| NONE.to_owned(), seconds)
+fn ratio(value: f64) -> String {
+    if value < 10.0 { format!("{value:.2}x") } else { format!("{}x", level(value)) }
 }
 
-fn ratio(value: Option<f64>) -> String {
-    match value {
-        Some(x) if x < 10.0 => format!("{x:.2}x"),
-        Some(x) => format!("{}x", level(x)),
-        None => NONE.to_owned(),
-    }
+fn money(value: f64) -> String {
+    format!("{value:.2}")
 }
 
 /// Mean of a level, of how many, and the share: `51.2/64 80%`.
@@ -95,40 +114,30 @@ fn used(mean: f64, capacity: f64) -> String {
     format!("{}/{} {:>4}", level(mean), level(capacity), percent(mean / capacity))
 }
 
-/// A count of pods.
-fn whole(value: Option<f64>) -> String {
-    value.map_or_else(|| NONE.to_owned(), |x| count(x as u64))
-}
-
-fn plain(value: Option<f64>) -> String {
-    value.map_or_else(|| NONE.to_owned(), level)
-}
-
-fn share(value: Option<f64>) -> String {
-    value.map_or_else(|| NONE.to_owned(), percent)
-}
-
 /// Share of the bound pods that waited, where any was bound.
-fn waited(variant: &VariantResult) -> Option<f64> {
-    variant.summary.classes.first().filter(|all| all.wait_s.count != 0).map(|all| all.waited)
+fn waited(summary: &Summary) -> Option<f64> {
+    summary.classes.first().filter(|all| all.wait_s.count != 0).map(|all| all.waited)
 }
 
-fn money(value: Option<f64>) -> String {
-    value.map_or_else(|| NONE.to_owned(), |x| format!("{x:.2}"))
+/// A part of the time of GPUs, as a share of it.
+fn gpu_time(summary: &Summary, part: fn(&GpuTime) -> f64) -> Option<f64> {
+    let time = &summary.gpu_time;
+    (time.total != 0.0).then(|| part(time) / time.total)
 }
 
 use Shown::{Always, NonZero, Wide};
 
 macro_rules! column {
-    ($head:literal, $aspect:literal, $term:literal, $shown:expr, $better:ident, $text:path, |$v:ident| $value:expr) => {
+    ($head:literal, $aspect:literal, $term:literal, $shown:expr, $better:ident, $show:path, |$s:ident| $value:expr) => {
         Column {
             head: $head,
             aspect: $aspect,
             term: $term,
             shown: $shown,
             better: Better::$better,
-            value: |$v| $value,
-            text: |$v| $text($value),
+            of: |$s| $value,
+            show: $show,
+            capacity: None,
         }
     };
 }
@@ -136,8 +145,8 @@ macro_rules! column {
 /// A column whose figure is a count of pods.
 macro_rules! pods {
     ($head:literal, $aspect:literal, $term:literal, $shown:expr, $better:ident, |$c:ident| $n:expr) => {
-        column!($head, $aspect, $term, $shown, $better, whole, |v| {
-            let $c = counts(v);
+        column!($head, $aspect, $term, $shown, $better, level, |s| {
+            let $c = counts(s);
             Some($n as f64)
         })
     };
@@ -145,32 +154,46 @@ macro_rules! pods {
 
 /// A column whose figure is one of a sample of all pods.
 macro_rules! sample {
-    ($head:literal, $aspect:literal, $term:literal, $shown:expr, $text:path, $sample:ident . $figure:ident) => {
-        column!($head, $aspect, $term, $shown, LessIfServed, $text, |v| {
-            let sample = all(v).$sample;
+    ($head:literal, $aspect:literal, $term:literal, $shown:expr, $show:path, $sample:ident . $figure:ident) => {
+        column!($head, $aspect, $term, $shown, LessIfServed, $show, |s| {
+            let sample = all(s).$sample;
             of(&sample, sample.$figure)
         })
+    };
+}
+
+/// A column whose figure is the mean of a level, with its capacity.
+macro_rules! part {
+    ($head:literal, $aspect:literal, $term:literal, $shown:expr, $level:ident) => {
+        Column {
+            capacity: Some(|s| s.$level.capacity),
+            ..column!($head, $aspect, $term, $shown, Neither, level, |s| Some(s.$level.mean))
+        }
     };
 }
 
 /// Every column, in the order of the widest table.
 #[rustfmt::skip] // A table: one row a column.
 pub(super) const COLUMNS: &[Column] = &[
-    Column {
-        head: "GPUs", aspect: "allocated", term: "GPUs allocated", shown: Always(1), better: Better::Neither,
-        value: |v| Some(v.summary.gpus.mean),
-        text: |v| used(v.summary.gpus.mean, v.summary.gpus.capacity),
-    },
-    column!("GPUs", "peak", "GPUs allocated", Wide, Neither, plain, |v| Some(v.summary.gpus.peak)),
-    column!("GPUs", "touched", "GPUs touched", Wide, Neither, plain, |v| Some(v.summary.gpus_touched.mean)),
-    column!("useful", "GPU-hours", "useful GPU-hours", Wide, Neither, plain, |v| Some(v.summary.useful_gpu_hours)),
-    sample!("wait", "mean", "wait", Always(2), span, wait_s.mean),
-    sample!("wait", "p50", "p50", Wide, span, wait_s.p50),
-    sample!("wait", "p90", "p90", Wide, span, wait_s.p90),
-    sample!("wait", "p95", "p95 wait", Always(0), span, wait_s.p95),
-    sample!("wait", "p99", "p99", Wide, span, wait_s.p99),
-    sample!("wait", "max", "wait", Wide, span, wait_s.max),
-    column!("waited", "", "waited", Wide, LessIfServed, share, |v| waited(v)),
+    part!("GPUs", "allocated", "GPUs allocated", Always(1), gpus),
+    column!("GPUs", "peak", "GPUs allocated", Wide, Neither, level, |s| Some(s.gpus.peak)),
+    column!("GPUs", "touched", "GPUs touched", Wide, Neither, level, |s| Some(s.gpus_touched.mean)),
+    column!("compute", "held", "GPU compute held", Wide, Neither, level, |s| Some(s.gpu_compute.mean)),
+    column!("memory", "held", "GPU memory held", Wide, Neither, level, |s| Some(s.gpu_memory.mean)),
+    column!("GPUs", "useful", "useful", Always(1), More, percent, |s| gpu_time(s, |t| t.useful)),
+    column!("GPUs", "slowed", "slowed", Wide, Neither, percent, |s| gpu_time(s, |t| t.slowed)),
+    column!("GPUs", "unneeded", "unneeded", Wide, Neither, percent, |s| gpu_time(s, |t| t.unneeded)),
+    column!("GPUs", "unsched.", "unscheduled", Wide, Neither, percent, |s| gpu_time(s, |t| t.unscheduled)),
+    column!("GPUs", "fragm.", "fragmented", Wide, Neither, percent, |s| gpu_time(s, |t| t.fragmented)),
+    column!("GPUs", "unclaimed", "unclaimed", Wide, Neither, percent, |s| gpu_time(s, |t| t.unclaimed)),
+    column!("useful", "GPU-hours", "useful GPU-hours", Wide, Neither, level, |s| Some(s.useful_gpu_hours)),
+    sample!("wait", "mean", "wait", Always(2), seconds, wait_s.mean),
+    sample!("wait", "p50", "p50", Wide, seconds, wait_s.p50),
+    sample!("wait", "p90", "p90", Wide, seconds, wait_s.p90),
+    sample!("wait", "p95", "p95 wait", Always(0), seconds, wait_s.p95),
+    sample!("wait", "p99", "p99", Wide, seconds, wait_s.p99),
+    sample!("wait", "max", "wait", Wide, seconds, wait_s.max),
+    column!("waited", "", "waited", Wide, LessIfServed, percent, |s| waited(s)),
     sample!("slow-", "down", "slowdown", Always(4), ratio, slowdown.mean),
     sample!("slowdown", "p95", "slowdown", Wide, ratio, slowdown.p95),
     pods!("pods", "", "pods", Wide, Neither, |c| c.total),
@@ -181,19 +204,18 @@ pub(super) const COLUMNS: &[Column] = &[
     pods!("gave up", "", "gave up", Wide, Less, |c| c.gave_up),
     pods!("turned", "away", "turned away", Wide, Less, |c| c.turned_away),
     pods!("never", "fit", "never fit", Wide, Less, |c| c.never_fit),
-    column!("queue", "mean", "queue", Always(5), LessIfServed, plain, |v| Some(v.summary.queue.mean)),
-    column!("queue", "max", "queue", Always(6), LessIfServed, whole, |v| Some(v.summary.queue.peak)),
-    Column {
-        head: "CPUs", aspect: "requested", term: "CPUs requested", shown: Wide, better: Better::Neither,
-        value: |v| Some(v.summary.cpus.mean),
-        text: |v| used(v.summary.cpus.mean, v.summary.cpus.capacity),
-    },
-    column!("cost", "", "cost", NonZero(7), LessIfServed, money, |v| v.summary.cost),
+    column!("queue", "mean", "queue", Always(5), LessIfServed, level, |s| Some(s.queue.mean)),
+    column!("queue", "max", "queue", Always(6), LessIfServed, level, |s| Some(s.queue.peak)),
+    part!("CPUs", "requested", "CPUs requested", Wide, cpus),
+    column!("fairness", "spaces", "fairness", Wide, More, level, |s| s.fairness.namespaces),
+    column!("fairness", "classes", "fairness", Wide, More, level, |s| s.fairness.classes),
+    column!("cost", "", "cost", NonZero(8), LessIfServed, money, |s| s.cost),
+    column!("cost per", "useful h", "cost per useful hour", NonZero(7), Less, money, |s| s.cost_per_useful_gpu_hour),
 ];
 
 /// The columns of a table over `variants`.
 pub(super) fn columns(variants: &[VariantResult], wide: bool) -> Vec<Column> {
-    let any = |c: &Column| variants.iter().any(|v| (c.value)(v).is_some_and(|x| x != 0.0));
+    let any = |c: &Column| variants.iter().any(|v| c.value(v).is_some_and(|x| x != 0.0));
     COLUMNS
         .iter()
         .filter(|c| match c.shown {
@@ -210,10 +232,11 @@ pub(super) fn columns(variants: &[VariantResult], wide: bool) -> Vec<Column> {
 /// Waits and slowdowns of the others leave out the pods that were served worst.
 pub(super) fn comparable(variants: &[VariantResult]) -> Vec<bool> {
     const ENOUGH: f64 = 0.99;
-    let share = |v: &VariantResult| {
-        let counts = counts(v);
-        if counts.total == 0 { 1.0 } else { 1.0 - unserved(&counts) as f64 / counts.total as f64 }
+    let of = |s: &Summary| {
+        let counts = counts(s);
+        Some(if counts.total == 0 { 1.0 } else { 1.0 - unserved(&counts) as f64 / counts.total as f64 })
     };
+    let share = |v: &VariantResult| v.mean(of).unwrap_or(1.0);
     let most = variants.iter().map(share).fold(0.0, f64::max);
     variants.iter().map(|v| most * ENOUGH <= share(v)).collect()
 }
@@ -229,8 +252,8 @@ pub(super) fn best(column: &Column, variants: &[VariantResult]) -> Vec<bool> {
         Better::More | Better::Less => vec![true; variants.len()],
     };
     let sign = if column.better == Better::More { -1.0 } else { 1.0 };
-    let texts: Vec<String> = variants.iter().map(column.text).collect();
-    let ranked = |i: usize| (column.value)(&variants[i]).filter(|_| eligible[i]).map(|x| sign * x);
+    let texts: Vec<String> = variants.iter().map(|v| column.text(v)).collect();
+    let ranked = |i: usize| column.value(&variants[i]).filter(|_| eligible[i]).map(|x| sign * x);
     let first = (0..variants.len())
         .filter(|&i| ranked(i).is_some())
         .min_by(|&a, &b| ranked(a).unwrap_or(f64::INFINITY).total_cmp(&ranked(b).unwrap_or(f64::INFINITY)));
@@ -250,12 +273,26 @@ fn short(variant: &VariantResult) -> String {
     }
 }
 
-/// The answer in one to three sentences, from the figures.
+/// The answer in a few sentences, from the figures.
 pub(super) fn answer(variants: &[VariantResult]) -> Vec<String> {
+    let mut sentences = findings(variants);
+    sentences.extend(replications(variants));
+    sentences
+}
+
+/// What is a mean of several runs, and what is not.
+fn replications(variants: &[VariantResult]) -> Option<String> {
+    let runs = variants.iter().map(|v| v.replications.len()).max().filter(|runs| 1 < *runs)?;
+    Some(format!(
+        "Figures are means of {runs} runs with different seeds, ± half a 95% interval; pods not served and charts are those of the first run."
+    ))
+}
+
+fn findings(variants: &[VariantResult]) -> Vec<String> {
     match variants {
         [] => vec!["There is nothing to compare: the scenario has no variants.".to_owned()],
         [one] => alone(one),
-        _ if variants.iter().all(|v| counts(v).total == 0) => vec!["No pod arrived.".to_owned()],
+        _ if variants.iter().all(|v| counts(&v.summary).total == 0) => vec!["No pod arrived.".to_owned()],
         _ => {
             let mut sentences = vec![least_wait(variants)];
             sentences.extend(not_compared(variants));
@@ -267,7 +304,7 @@ pub(super) fn answer(variants: &[VariantResult]) -> Vec<String> {
 }
 
 fn alone(variant: &VariantResult) -> Vec<String> {
-    let Group { counts, wait_s, waited, .. } = all(variant);
+    let Group { counts, wait_s, waited, .. } = all(&variant.summary);
     if counts.total == 0 {
         return vec!["No pod arrived.".to_owned()];
     }
@@ -329,9 +366,9 @@ fn others(counts: &Counts, running: bool) -> String {
 
 fn least_wait(variants: &[VariantResult]) -> String {
     let fair = comparable(variants);
-    let p95 = |i: usize| all(&variants[i]).wait_s.p95;
+    let p95 = |i: usize| variants[i].mean(|s| Some(all(s).wait_s.p95)).unwrap_or(0.0);
     let mut order: Vec<usize> =
-        (0..variants.len()).filter(|&i| fair[i] && all(&variants[i]).wait_s.count != 0).collect();
+        (0..variants.len()).filter(|&i| fair[i] && all(&variants[i].summary).wait_s.count != 0).collect();
     order.sort_by(|&a, &b| p95(a).total_cmp(&p95(b)));
     let (Some(&least), Some(&most)) = (order.first(), order.last()) else {
         return "No pod was bound in any variant.".to_owned();
@@ -342,7 +379,7 @@ fn least_wait(variants: &[VariantResult]) -> String {
         return format!("{name} alone serves its pods: 95% of them wait at most {}.", texts(least));
     }
     if texts(least) == texts(most) {
-        return if order.iter().all(|&i| all(&variants[i]).wait_s.max == 0.0) {
+        return if order.iter().all(|&i| all(&variants[i].summary).wait_s.max == 0.0) {
             "No pod waited in any variant.".to_owned()
         } else {
             format!("The variants wait alike: p95 {} in each.", texts(least))
@@ -378,17 +415,18 @@ fn not_compared(variants: &[VariantResult]) -> Option<String> {
 
 fn served(variants: &[VariantResult]) -> String {
     const SHOWN: usize = 3;
-    let mut left: Vec<&VariantResult> = variants.iter().filter(|v| unserved(&counts(v)) != 0).collect();
+    let mut left: Vec<&VariantResult> =
+        variants.iter().filter(|v| unserved(&counts(&v.summary)) != 0).collect();
     if left.is_empty() {
         return "Every variant serves every pod.".to_owned();
     }
-    left.sort_by_key(|v| std::cmp::Reverse(unserved(&counts(v))));
-    let total = |v: &VariantResult| counts(v).total;
+    left.sort_by_key(|v| std::cmp::Reverse(unserved(&counts(&v.summary))));
+    let total = |v: &VariantResult| counts(&v.summary).total;
     let mut parts: Vec<String> = left
         .iter()
         .take(SHOWN)
         .map(|v| {
-            let counts = counts(v);
+            let counts = counts(&v.summary);
             format!(
                 "{} leaves {} of {} ({})",
                 short(v),
@@ -406,7 +444,7 @@ fn served(variants: &[VariantResult]) -> String {
 }
 
 fn allocated(variants: &[VariantResult]) -> Option<String> {
-    let share = |v: &VariantResult| v.summary.gpus.mean / v.summary.gpus.capacity;
+    let share = |v: &VariantResult| v.mean(|s| Some(s.gpus.mean)).unwrap_or(0.0) / v.summary.gpus.capacity;
     let mut order: Vec<&VariantResult> = variants.iter().filter(|v| share(v).is_finite()).collect();
     order.sort_by(|a, b| share(a).total_cmp(&share(b)));
     let (least, most) = (order.first()?, order.last()?);

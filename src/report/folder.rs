@@ -1,7 +1,7 @@
 //! The report's folder. Every file appears whole or not at all, and `report.html` appears last: a
 //! folder without one was never finished.
 
-use super::{Page, Picture, allocation, html, human::number, queue, slices, summary, waits};
+use super::{Page, Picture, allocation, gpu_time, html, human::number, queue, slices, summary, waits};
 use crate::workload::request::Sharing;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
@@ -80,6 +80,20 @@ fn temporary_in(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     builder.tempfile_in(folder)
 }
 
+/// Whether a folder takes files, or can be made where it is to be; nothing is left there.
+///
+/// # Errors
+/// It does not and cannot.
+pub fn writable(folder: &Path) -> Result<(), WriteError> {
+    let there = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+    // Without the temporary file's name, which says nothing to anybody.
+    let made = match there.is_dir() {
+        true => temporary_in(there).map(drop).map_err(|error| error.kind().into()),
+        false => Err(ErrorKind::NotADirectory.into()),
+    };
+    made.map_err(|source| WriteError { path: folder.to_owned(), source })
+}
+
 /// Writes a report's folder, made if need be; `pods.csv` is the caller's, who streams it by [`atomic`].
 ///
 /// Gives the files in the order they were written.
@@ -113,10 +127,14 @@ pub fn write(folder: &Path, page: &Page) -> Result<Vec<PathBuf>, WriteError> {
 
 fn pictures(page: &Page) -> Vec<(String, Picture)> {
     let variants = &page.variants;
-    let mut all: Vec<(String, Picture)> =
-        [("allocation", allocation(variants)), ("waits", waits(variants)), ("queue", queue(variants))]
-            .map(|(name, picture)| (name.to_owned(), picture))
-            .into();
+    let mut all: Vec<(String, Picture)> = [
+        ("allocation", allocation(variants)),
+        ("gpu-time", gpu_time(variants)),
+        ("waits", waits(variants)),
+        ("queue", queue(variants)),
+    ]
+    .map(|(name, picture)| (name.to_owned(), picture))
+    .into();
     for (at, variant) in variants.iter().enumerate() {
         all.extend(slices(variant).map(|p| (format!("slices-{}-{}", at + 1, file_name(&variant.name)), p)));
     }
@@ -248,6 +266,12 @@ mod tests {
         fs::write(&taken, "").expect("written");
         let error = write(&taken, &sample::page()).expect_err("a file is no folder");
         assert!(error.to_string().contains("--out"), "{error}");
+        for place in [taken.clone(), taken.join("below/it")] {
+            let error = writable(&place).expect_err("a file is no folder");
+            assert!(error.to_string().contains("--out"), "{error}");
+        }
+        writable(&folder.path().join("to/be/made")).expect("can be made");
+        assert_eq!(files(folder.path()).len(), 1, "nothing is left");
         assert!(atomic(folder.path(), |_| Ok(())).is_err(), "a folder is no file");
         let missing = atomic(&folder.path().join("no/such.csv"), |_| Ok(())).expect_err("no folder");
         assert!(missing.to_string().contains("such.csv"), "{missing}");

@@ -6,7 +6,7 @@
 
 use super::figures::{answer, best, columns};
 use super::human::{count, level, list, percent, seconds};
-use super::{Page, Picture, allocation, chart, definition, definitions, queue, slices, waits};
+use super::{Page, Picture, allocation, chart, definition, definitions, gpu_time, queue, slices, waits};
 use crate::metrics::{Counts, Group, Refusal, VariantResult};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -104,13 +104,14 @@ fn comparison(page: &Page) -> Markup {
                     th scope="row" { @if single { (variant.name) } @else { a href={ "#v" (row + 1) } { (variant.name) } } }
                     @for (column, marks) in columns.iter().zip(&marks) {
                         td.n.best[marks[row]] {
-                            ((column.text)(variant))
+                            (column.text(variant))
                             @if marks[row] { " " span.mark { "best" } }
+                            @if let Some(spread) = column.spread(variant) { br; (term("±", "±")) " " (spread) }
                         }
                     }
                 } } }
             } }
-            @if 1 < page.variants.len() {
+            @if 1 < page.variants.len() && page.variants.iter().all(|v| v.replications.is_empty()) {
                 p.fine { "Each variant ran once, with one seed: small differences may be chance." }
             }
         }
@@ -134,6 +135,10 @@ fn evidence(page: &Page) -> Markup {
             (figure(&allocation(&page.variants), &format!(
                 "{mean}Allocated is not busy: a pod may hold a whole GPU and use a tenth of it."
             )))
+            (figure(&gpu_time(&page.variants),
+                "Useful: work done. Slowed: held and needed, lost to slow slices and neighbours. Unneeded: held \
+                 beyond the need. Unscheduled, fragmented: idle while pods waited, that could and could not have \
+                 used it where it stood. Unclaimed: idle, and nobody waited for it."))
             (figure(&waits(&page.variants),
                 "The higher and the further left a line, the shorter the waits. Pods that were never bound are not counted here."))
             (figure(&queue(&page.variants), &format!(
@@ -203,6 +208,7 @@ fn groups(what: &str, groups: &[Group]) -> Markup {
                 th.n scope="col" { (term("waited", "waited")) }
                 th.n scope="col" { (term("slowdown", "slowdown")) }
                 th.n scope="col" { (term("p95", "p95")) }
+                th.n scope="col" { (term("service", "service")) }
             } }
             tbody { @for g in groups { tr {
                 th scope="row" { (g.name) }
@@ -215,6 +221,7 @@ fn groups(what: &str, groups: &[Group]) -> Markup {
                 td.n { @if g.wait_s.count == 0 { "-" } @else { (percent(g.waited)) } }
                 td.n { (ratio(g, g.slowdown.mean)) }
                 td.n { (ratio(g, g.slowdown.p95)) }
+                td.n { (g.service.map_or_else(|| "-".to_owned(), percent)) }
             } } }
         } }
     }
@@ -225,6 +232,8 @@ fn levels(variant: &VariantResult) -> Markup {
     let s = &variant.summary;
     let rows = [
         ("GPUs allocated", s.gpus),
+        ("GPU compute held", s.gpu_compute),
+        ("GPU memory held", s.gpu_memory),
         ("GPUs touched", s.gpus_touched),
         ("CPUs requested", s.cpus),
         ("GiB of memory requested", s.memory_gib),
@@ -249,9 +258,22 @@ fn levels(variant: &VariantResult) -> Markup {
             "Measured from " (seconds(s.from_s)) " to " (seconds(s.to_s)) " of simulated time; "
             (level(s.useful_gpu_hours)) " " (term("useful GPU-hours", "useful GPU-hours")) "; "
             (count(s.attempts)) " scheduling attempts, " (count(s.bound)) " of which bound a pod."
+            @if s.gpu_time.total != 0.0 {
+                " Of the GPUs' " (level(s.gpu_time.total)) " hours "
+                @for (at, (part, hours)) in s.gpu_time.parts().into_iter().filter(|p| p.1 != 0.0).enumerate() {
+                    @if at != 0 { ", " }
+                    (percent(hours / s.gpu_time.total)) " were " (term(part, part))
+                }
+                "."
+            }
+            @for (what, index) in [("namespaces", s.fairness.namespaces), ("classes", s.fairness.classes)] {
+                @if let Some(index) = index { " " (term("Fairness", "fairness")) " between " (what) ": " (level(index)) "." }
+            }
             @if let Some(cost) = s.cost {
-                " Cost of the cluster: " (format!("{cost:.2}"))
-                @if 0.0 < s.useful_gpu_hours { ", " (format!("{:.2}", cost / s.useful_gpu_hours)) " per useful GPU-hour" }
+                " " (term("Cost", "cost")) " of the cluster: " (format!("{cost:.2}"))
+                @if let Some(each) = s.cost_per_useful_gpu_hour {
+                    ", " (format!("{each:.2}")) " " (term("per useful GPU-hour", "cost per useful hour"))
+                }
                 "."
             }
         }

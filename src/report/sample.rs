@@ -26,7 +26,14 @@ fn group(name: &str, total: u64, never_fit: u64, wait: f64, slowdown: f64) -> Gr
         p99: slowdown * 4.0,
         max: slowdown * 9.0,
     };
-    Group { name: name.to_owned(), counts, wait_s: sampled(finished, wait), waited: 0.5, slowdown }
+    Group {
+        name: name.to_owned(),
+        counts,
+        wait_s: sampled(finished, wait),
+        waited: 0.5,
+        slowdown,
+        service: Some(0.5),
+    }
 }
 
 /// A variant that uses a `share` of 64 GPUs, whose pods wait `wait` seconds on average.
@@ -53,12 +60,16 @@ pub(super) fn variant(name: &str, share: f64, wait: f64, never_fit: u64) -> Vari
             namespaces: Vec::new(),
             gpus: Level { mean: 64.0 * share, peak: 64.0, capacity: 64.0 },
             gpus_by_mode: Vec::new(),
+            gpu_compute: Level { mean: 64.0 * share, peak: 64.0, capacity: 64.0 },
+            gpu_memory: Level { mean: 66.0 * share, peak: 64.0, capacity: 64.0 },
             gpus_touched: Level { mean: 60.0 * share, peak: 64.0, capacity: 64.0 },
             cpus: Level { mean: 300.0, peak: 700.5, capacity: 768.0 },
             memory_gib: Level { mean: 1_500.0, peak: 4_000.0, capacity: 8_192.0 },
             queue: Level { mean: wait / 120.0, peak: libm::floor(wait / 50.0), capacity: 0.0 },
             running: Level { mean: 120.25, peak: 311.0, capacity: 0.0 },
             useful_gpu_hours: 4_321.5,
+            gpu_time: gpu_time(share),
+            fairness: Fairness { namespaces: None, classes: Some(0.875) },
             attempts: 31_234,
             bound: 10_866 - never_fit,
             refusals: vec![Refusal {
@@ -68,7 +79,9 @@ pub(super) fn variant(name: &str, share: f64, wait: f64, never_fit: u64) -> Vari
                 for_ever: false,
             }],
             cost: None,
+            cost_per_useful_gpu_hour: None,
         },
+        replications: Vec::new(),
         timeline: Timeline {
             step_s: 360.0,
             start_s: 0.0,
@@ -87,6 +100,20 @@ pub(super) fn variant(name: &str, share: f64, wait: f64, never_fit: u64) -> Vari
         },
         slices: slice_chart(share),
         notes: vec!["41 rows of the trace have no GPU and are placed by CPU and memory alone.".to_owned()],
+    }
+}
+
+/// The hours of 64 GPUs over four days.
+fn gpu_time(share: f64) -> GpuTime {
+    let total = 64.0 * 96.0;
+    GpuTime {
+        total,
+        useful: total * share * 0.6,
+        slowed: total * share * 0.1,
+        unneeded: total * share * 0.3,
+        unscheduled: total * (1.0 - share) * 0.01,
+        fragmented: total * (1.0 - share) * 0.39,
+        unclaimed: total * (1.0 - share) * 0.6,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The document of `summary.json`: what was run and every figure, for programs.
 
 use super::Page;
+use super::table::replications;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -20,6 +21,7 @@ pub fn summary(page: &Page) -> Value {
         entry.insert("what".to_owned(), json!(v.what));
         entry.insert("notes".to_owned(), json!(v.notes));
         entry.insert("summary".to_owned(), tree(&v.summary));
+        entry.extend(replications(v).map(|of| ("replications".to_owned(), tree(&of))));
         Value::Object(entry)
     });
     json!({

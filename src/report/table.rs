@@ -4,11 +4,12 @@
 use super::figures::{Column, Shown, answer, best, columns, lost};
 use super::human::number;
 use super::{Page, figures, summary};
-use crate::metrics::VariantResult;
+use crate::metrics::{Summary, VariantResult};
 use crate::yaml;
 use comfy_table::{
     Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
 };
+use serde_json::{Map, Value, json};
 
 /// The form of a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,7 +69,8 @@ fn fitting(variants: &[VariantResult]) -> Vec<Column> {
 
 /// The width of a column, with room for the mark of the best.
 fn width(column: &Column, variants: &[VariantResult]) -> usize {
-    let cells = variants.iter().map(|v| (column.text)(v).chars().count() + 1).max().unwrap_or(0);
+    let texts = variants.iter().flat_map(|v| [Some(column.text(v)), column.spread(v)]).flatten();
+    let cells = texts.map(|text| text.chars().count() + 1).max().unwrap_or(0);
     cells.max(column.head.chars().count() + 1).max(column.aspect.chars().count() + 1)
 }
 
@@ -81,9 +83,13 @@ fn text(page: &Page, columns: &[Column], limit: Option<usize>) -> String {
     let marks: Vec<Vec<bool>> = columns.iter().map(|c| best(c, &page.variants)).collect();
     for (row, variant) in page.variants.iter().enumerate() {
         let cells = columns.iter().zip(&marks).map(|(column, best)| {
-            right(format!("{}{}", (column.text)(variant), if best[row] { "*" } else { " " }))
+            right(format!("{}{}", column.text(variant), if best[row] { "*" } else { " " }))
         });
         table.add_row(std::iter::once(Cell::new(plain(&variant.name))).chain(cells));
+        if 1 < variant.replications.len() {
+            let spread = |c: &Column| right(format!("{} ", c.spread(variant).unwrap_or_default()));
+            table.add_row(std::iter::once(Cell::new("  ±")).chain(columns.iter().map(spread)));
+        }
     }
     if let Some(limit) = limit {
         let widths: Vec<usize> = columns.iter().map(|c| width(c, &page.variants)).collect();
@@ -148,7 +154,8 @@ fn markdown(page: &Page) -> String {
     out.push('\n');
     for (row, variant) in page.variants.iter().enumerate() {
         let cells = columns.iter().zip(&marks).map(|(column, best)| {
-            let text = (column.text)(variant);
+            let spread = column.spread(variant).map_or_else(String::new, |spread| format!(" ± {spread}"));
+            let text = column.text(variant) + &spread;
             if best[row] { format!("**{text}**") } else { text }
         });
         let name = markdown_text(&variant.name);
@@ -175,57 +182,93 @@ fn markdown_text(text: &str) -> String {
 }
 
 /// A figure of `csv`.
-type Field = (&'static str, fn(&VariantResult) -> f64);
+type Field = (&'static str, fn(&Summary) -> f64);
 
 /// The fields of a row: every figure of [`crate::metrics::Summary`] that is one number.
 const FIELDS: &[Field] = &[
-    ("from_s", |v| v.summary.from_s),
-    ("to_s", |v| v.summary.to_s),
-    ("pods", |v| figures::all(v).counts.total as f64),
-    ("finished", |v| figures::all(v).counts.finished as f64),
-    ("running", |v| figures::all(v).counts.running as f64),
-    ("waiting", |v| figures::all(v).counts.waiting as f64),
-    ("lost", |v| lost(&figures::all(v).counts) as f64),
-    ("gave_up", |v| figures::all(v).counts.gave_up as f64),
-    ("turned_away", |v| figures::all(v).counts.turned_away as f64),
-    ("never_fit", |v| figures::all(v).counts.never_fit as f64),
-    ("bound", |v| v.summary.bound as f64),
-    ("attempts", |v| v.summary.attempts as f64),
-    ("wait_mean_s", |v| figures::all(v).wait_s.mean),
-    ("wait_p50_s", |v| figures::all(v).wait_s.p50),
-    ("wait_p90_s", |v| figures::all(v).wait_s.p90),
-    ("wait_p95_s", |v| figures::all(v).wait_s.p95),
-    ("wait_p99_s", |v| figures::all(v).wait_s.p99),
-    ("wait_max_s", |v| figures::all(v).wait_s.max),
-    ("waited", |v| figures::all(v).waited),
-    ("slowdown_mean", |v| figures::all(v).slowdown.mean),
-    ("slowdown_p50", |v| figures::all(v).slowdown.p50),
-    ("slowdown_p95", |v| figures::all(v).slowdown.p95),
-    ("slowdown_max", |v| figures::all(v).slowdown.max),
-    ("gpus_mean", |v| v.summary.gpus.mean),
-    ("gpus_peak", |v| v.summary.gpus.peak),
-    ("gpus_capacity", |v| v.summary.gpus.capacity),
-    ("gpus_touched_mean", |v| v.summary.gpus_touched.mean),
-    ("useful_gpu_hours", |v| v.summary.useful_gpu_hours),
-    ("cpus_mean", |v| v.summary.cpus.mean),
-    ("cpus_capacity", |v| v.summary.cpus.capacity),
-    ("memory_gib_mean", |v| v.summary.memory_gib.mean),
-    ("memory_gib_capacity", |v| v.summary.memory_gib.capacity),
-    ("queue_mean", |v| v.summary.queue.mean),
-    ("queue_max", |v| v.summary.queue.peak),
-    ("running_mean", |v| v.summary.running.mean),
-    ("running_max", |v| v.summary.running.peak),
-    // Not a number, and so an empty field, where the scenario gives no prices.
-    ("cost", |v| v.summary.cost.unwrap_or(f64::NAN)),
+    ("from_s", |s| s.from_s),
+    ("to_s", |s| s.to_s),
+    ("pods", |s| figures::all(s).counts.total as f64),
+    ("finished", |s| figures::all(s).counts.finished as f64),
+    ("running", |s| figures::all(s).counts.running as f64),
+    ("waiting", |s| figures::all(s).counts.waiting as f64),
+    ("lost", |s| lost(&figures::all(s).counts) as f64),
+    ("gave_up", |s| figures::all(s).counts.gave_up as f64),
+    ("turned_away", |s| figures::all(s).counts.turned_away as f64),
+    ("never_fit", |s| figures::all(s).counts.never_fit as f64),
+    ("bound", |s| s.bound as f64),
+    ("attempts", |s| s.attempts as f64),
+    ("wait_mean_s", |s| figures::all(s).wait_s.mean),
+    ("wait_p50_s", |s| figures::all(s).wait_s.p50),
+    ("wait_p90_s", |s| figures::all(s).wait_s.p90),
+    ("wait_p95_s", |s| figures::all(s).wait_s.p95),
+    ("wait_p99_s", |s| figures::all(s).wait_s.p99),
+    ("wait_max_s", |s| figures::all(s).wait_s.max),
+    ("waited", |s| figures::all(s).waited),
+    ("slowdown_mean", |s| figures::all(s).slowdown.mean),
+    ("slowdown_p50", |s| figures::all(s).slowdown.p50),
+    ("slowdown_p95", |s| figures::all(s).slowdown.p95),
+    ("slowdown_max", |s| figures::all(s).slowdown.max),
+    ("gpus_mean", |s| s.gpus.mean),
+    ("gpus_peak", |s| s.gpus.peak),
+    ("gpus_capacity", |s| s.gpus.capacity),
+    ("gpus_touched_mean", |s| s.gpus_touched.mean),
+    ("gpu_compute_mean", |s| s.gpu_compute.mean),
+    ("gpu_memory_mean", |s| s.gpu_memory.mean),
+    ("useful_gpu_hours", |s| s.useful_gpu_hours),
+    ("gpu_hours", |s| s.gpu_time.total),
+    ("gpu_hours_useful", |s| s.gpu_time.useful),
+    ("gpu_hours_slowed", |s| s.gpu_time.slowed),
+    ("gpu_hours_unneeded", |s| s.gpu_time.unneeded),
+    ("gpu_hours_unscheduled", |s| s.gpu_time.unscheduled),
+    ("gpu_hours_fragmented", |s| s.gpu_time.fragmented),
+    ("gpu_hours_unclaimed", |s| s.gpu_time.unclaimed),
+    ("cpus_mean", |s| s.cpus.mean),
+    ("cpus_capacity", |s| s.cpus.capacity),
+    ("memory_gib_mean", |s| s.memory_gib.mean),
+    ("memory_gib_capacity", |s| s.memory_gib.capacity),
+    ("queue_mean", |s| s.queue.mean),
+    ("queue_max", |s| s.queue.peak),
+    ("running_mean", |s| s.running.mean),
+    ("running_max", |s| s.running.peak),
+    // Not a number, and so an empty field, where there are no groups to compare and no prices.
+    ("fairness_namespaces", |s| s.fairness.namespaces.unwrap_or(f64::NAN)),
+    ("fairness_classes", |s| s.fairness.classes.unwrap_or(f64::NAN)),
+    ("cost", |s| s.cost.unwrap_or(f64::NAN)),
+    ("cost_per_useful_gpu_hour", |s| s.cost_per_useful_gpu_hour.unwrap_or(f64::NAN)),
 ];
 
+/// A field of a variant: the mean of its runs.
+fn mean(field: &Field, variant: &VariantResult) -> f64 {
+    variant.mean(|s| Some((field.1)(s)).filter(|x| x.is_finite())).unwrap_or(f64::NAN)
+}
+
+/// Half the width of the interval around it; not a number where the variant ran once.
+fn half_width(field: &Field, variant: &VariantResult) -> f64 {
+    let interval = variant.interval(|s| Some((field.1)(s)).filter(|x| x.is_finite()));
+    interval.map_or(f64::NAN, |interval| interval.half_width)
+}
+
+/// Means and half-widths by field, where a variant ran several times.
+pub(super) fn replications(variant: &VariantResult) -> Option<Value> {
+    let both = |f: &Field| json!({"mean": mean(f, variant), "half_width_95": half_width(f, variant)});
+    let fields: Map<String, Value> = FIELDS.iter().map(|f| (f.0.to_owned(), both(f))).collect();
+    (1 < variant.replications.len()).then(|| json!({"runs": variant.replications.len(), "figures": fields}))
+}
+
 fn csv(variants: &[VariantResult]) -> String {
+    let several = variants.iter().any(|v| 1 < v.replications.len());
+    let widths = if several { FIELDS } else { &[] };
     let mut out = csv::Writer::from_writer(Vec::new());
-    let head = std::iter::once("variant").chain(FIELDS.iter().map(|f| f.0));
+    let head = ["variant", "runs"].into_iter().chain(FIELDS.iter().map(|f| f.0)).map(str::to_owned);
+    let head = head.chain(widths.iter().map(|f| format!("{}_half_width_95", f.0)));
     out.write_record(head).expect("a vector takes all");
     for variant in variants {
-        let figures = FIELDS.iter().map(|f| number((f.1)(variant)));
-        out.write_record(std::iter::once(variant.name.clone()).chain(figures)).expect("a vector takes all");
+        let runs = variant.replications.len().max(1).to_string();
+        let figures = FIELDS.iter().map(|f| number(mean(f, variant)));
+        let figures = figures.chain(widths.iter().map(|f| number(half_width(f, variant))));
+        let row = [variant.name.clone(), runs].into_iter().chain(figures);
+        out.write_record(row).expect("a vector takes all");
     }
     String::from_utf8(out.into_inner().expect("a vector takes all")).expect("fields are text")
 }
@@ -243,13 +286,14 @@ mod tests {
     fn a_table_says_which_variant_is_better() {
         let text = table(&sample::page(), Format::Text);
         let expected = "\
-variant                 GPUs    wait     wait   slow-   finished   lost   queue
-                   allocated    mean      p95    down                      mean
+variant                GPUs     GPUs    wait     wait   slow-   finished   lost
+                  allocated   useful    mean      p95    down
 --------------------------------------------------------------------------------
-whole           54.4/64  85%   3h20m   10h20m   4.33x     10,746    120     100
-mig-3g2g1g1g    39.7/64  62%     12m   37m12s   1.20x     10,863      3       6
-mps             35.2/64  55%      5m*  15m30s*  1.08x*    10,866*     0*   2.50*
-time-slicing-4    32/64  50%   5m10s    16m1s   1.09x     10,866*     0*   2.58
+whole          54.4/64  85%      51%*  3h20m   10h20m   4.33x     10,746    120
+mig-3g2g1g1g   39.7/64  62%      37%     12m   37m12s   1.20x     10,863      3
+mps            35.2/64  55%      33%      5m*  15m30s*  1.08x*    10,866*     0*
+time-slicing-    32/64  50%      30%   5m10s    16m1s   1.09x     10,866*     0*
+4
 
 * best of its column
 mps waits least: p95 15m30s against 37m12s for mig-3g2g1g1g.
@@ -292,7 +336,7 @@ GPUs are allocated 50% (time-slicing-4) to 85% (whole) on average.
         let mut rows = csv::Reader::from_reader(std::io::Cursor::new(table(&page, Format::Csv)));
         assert_eq!(
             rows.records().map(|r| r.expect("a row").len()).collect::<Vec<_>>(),
-            [FIELDS.len() + 1; 4]
+            [FIELDS.len() + 2; 4]
         );
         assert!(table(&page, Format::Yaml).contains("- name: mig-3g2g1g1g\n"));
         assert!(table(&page, Format::Wide).contains("touched"));

@@ -459,7 +459,13 @@ impl<'a> Lower<Context<'a>> for ReportSpec {
             let warm_up = r.take("warm_up", context);
             let until = r.take("until", context);
             let gpus_shown = r.take("gpus_shown", context);
-            Some(ReportSpec { warm_up: warm_up?, until: until?, gpus_shown: gpus_shown? })
+            let replications = r.take("replications", context);
+            Some(ReportSpec {
+                warm_up: warm_up?,
+                until: until?,
+                gpus_shown: gpus_shown?,
+                replications: replications?,
+            })
         })
     }
 }

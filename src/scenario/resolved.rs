@@ -4,7 +4,7 @@
 use crate::cluster::spec::ClusterSpec;
 use crate::gpu::{Catalogue, ProductSpec};
 use crate::perf::Behavior;
-use crate::sched::spec::SchedulerSpec;
+use crate::sched::spec::{SchedulerSpec, Ties};
 use crate::trace::spec::{Changes, Generate, Source};
 use crate::units::Span;
 use crate::workload::request::Translation;
@@ -90,6 +90,19 @@ pub struct ReportSpec {
     pub until: Until,
     /// GPUs in the chart of slices.
     pub gpus_shown: u16,
+    /// Runs, with the seed and those that follow it, where seeds vary anything.
+    pub replications: u16,
+}
+
+impl Scenario {
+    /// Whether runs with different seeds differ: pods are generated or drawn, or places are.
+    #[must_use]
+    pub fn varies_by_seed(&self) -> bool {
+        self.workload.generate.is_some()
+            || self.workload.changes.draw.is_some()
+            || self.scheduler.ties == Ties::Seeded
+            || self.scheduler.scores.iter().any(|score| score.name == "random")
+    }
 }
 
 /// Where the measured window of levels ends. Waits and counts are of all pods whatever it is.
@@ -107,7 +120,7 @@ pub enum Until {
 
 impl Default for ReportSpec {
     fn default() -> ReportSpec {
-        ReportSpec { warm_up: 0.0, until: Until::LastDeparture, gpus_shown: 12 }
+        ReportSpec { warm_up: 0.0, until: Until::LastDeparture, gpus_shown: 12, replications: 1 }
     }
 }
 

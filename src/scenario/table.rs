@@ -829,6 +829,12 @@ static REPORT: Object = Object {
             "end of the window in which levels are measured",
         ),
         Key::default("gpus_shown", Kind::Integer(0, u16::MAX as i128), "12", "GPUs in the chart of slices"),
+        Key::default(
+            "replications",
+            Kind::Integer(1, 10_000),
+            "1",
+            "runs, with the seed and those that follow it, where seeds vary anything; figures are means with 95 % intervals",
+        ),
     ],
 };
 

@@ -153,6 +153,7 @@ variants:
       warm_up: 0.0
       until: last-departure
       gpus_shown: 12
+      replications: 1
 ";
     assert_eq!(resolved_yaml(&good(SMALL)), expected);
 }

@@ -50,7 +50,14 @@ impl Stage {
         let mut command = Command::new(env!("CARGO_BIN_EXE_slicewise"));
         command.current_dir(self.folder.path()).args(words);
         // What the tester has set must not matter.
-        for name in ["NO_COLOR", "CLICOLOR_FORCE", "SLICEWISE_QUIET", "SLICEWISE_SEED", "SLICEWISE_THREADS"] {
+        for name in [
+            "NO_COLOR",
+            "CLICOLOR_FORCE",
+            "SLICEWISE_QUIET",
+            "SLICEWISE_SEED",
+            "SLICEWISE_REPLICATIONS",
+            "SLICEWISE_THREADS",
+        ] {
             command.env_remove(name);
         }
         command

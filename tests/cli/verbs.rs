@@ -65,6 +65,47 @@ fn variants_and_seeds_can_be_chosen() {
 }
 
 #[test]
+fn replications_give_intervals_where_seeds_matter() {
+    let two = "\
+name: two
+seed: 5
+workload:
+  generate:
+    pods: 300
+    arrivals: {poisson: {per_hour: 2}}
+    classes: [{name: c, weight: 1, cpu: 1, memory: 1GiB, gpu: {whole: 1}, work: {exponential: {mean: 1h}}}]
+cluster: {nodes: [{name: n, count: 1, cpu: 8, memory: 64GiB, gpus: {model: G2, count: 3}}]}
+";
+    let stage = Stage::with(&[("two.yaml", two)]);
+    let of = |words: &[&str]| {
+        let said = stage.run(&[&["run", "two.yaml", "-q", "--no-report", "-o", "json"], words].concat()).ok();
+        serde_json::from_str::<Value>(&said.stdout).expect("JSON")["variants"][0].clone()
+    };
+    let wait =
+        |variant: &Value| variant["summary"]["classes"][0]["wait_s"]["mean"].as_f64().expect("a number");
+    let waits: Vec<f64> = ["5", "6", "7"].map(|seed| wait(&of(&["--seed", seed]))).into();
+    let three = of(&["--replications", "3"]);
+    assert_eq!(wait(&three), waits[0], "the summary is that of the scenario's seed");
+    let figure = |of: &str| three["replications"]["figures"]["wait_mean_s"][of].as_f64().expect("a number");
+    let mean = waits.iter().sum::<f64>() / 3.0;
+    let variance = waits.iter().map(|w| (w - mean) * (w - mean)).sum::<f64>() / 2.0;
+    // Student's t for 95 % with two degrees of freedom, from a printed table.
+    let half_width = 4.302_653 * (variance / 3.0).sqrt();
+    assert!((figure("mean") - mean).abs() < 1e-9 * mean && 0.0 < variance, "{waits:?}");
+    assert!((figure("half_width_95") - half_width).abs() < 1e-6 * half_width, "{waits:?}");
+
+    let said = stage.run(&["run", "two.yaml", "-q", "--replications", "3", "--out", "r"]).ok();
+    assert!(said.stdout.contains("\n  ± ") && said.stdout.contains("means of 3 runs"), "{}", said.stdout);
+    let again = stage.run(&["run", "r/scenario.resolved.yaml", "-q", "--no-report"]).ok();
+    assert_eq!(again.stdout, said.stdout, "the resolved scenario asks for the same runs");
+
+    // Nothing is drawn from the seed in a run of a fixed trace.
+    let said = stage.run(&["run", "-q", "--no-report", "--replications", "3", "-o", "json"]).ok();
+    assert!(said.stdout.contains("Seeds vary nothing here") && !said.stdout.contains("half_width"));
+    stage.run(&["run", "--replications", "0"]).fails(2, &["--replications"]);
+}
+
+#[test]
 fn init_makes_a_scenario_and_never_overwrites() {
     let stage = Stage::new();
     stage.run(&["init", "mine"]).ok().says(&["wrote mine/scenario.yaml", "next: slicewise run"]);

@@ -122,7 +122,6 @@ fn mmc() {
                     judged("P(wait)", erlang_c(c, a), |run, _| run.classes[ALL].waited, ALL),
                     judged("Wq", mmc_wait(c, a), wait, ALL),
                 ],
-                jobs: 50_000,
             });
         }
     }
@@ -155,7 +154,6 @@ fn mmc_quantiles() {
                         0,
                     ),
                 ],
-                jobs: 150_000,
             }
         })
         .collect();
@@ -180,7 +178,6 @@ fn loss(c: u32, a: f64, law: Law, name: &str) -> Cell {
         name: format!("({c}, {a}){name}"),
         yaml: yaml(&servers(c), &[gpu_job(a, 0)], law, "patience: 0s"),
         judged: vec![judged("lost", erlang_b(c, a), lost, ALL)],
-        jobs: 50_000,
     }
 }
 
@@ -206,12 +203,7 @@ fn sized(cpus: u32, classes: &[(f64, u32)], law: Law, name: &str) -> Cell {
         .map(|(class, blocked)| judged(&format!("class {class} lost"), *blocked, lost, class + 1))
         .collect();
     all.push(judged("in use", theory.in_use, |run, _| run.cpus.mean, ALL));
-    Cell {
-        name: format!("C={cpus}{name}"),
-        yaml: yaml(&pool(cpus), &jobs, law, "patience: 0s"),
-        judged: all,
-        jobs: 100_000,
-    }
+    Cell { name: format!("C={cpus}{name}"), yaml: yaml(&pool(cpus), &jobs, law, "patience: 0s"), judged: all }
 }
 
 #[test]
@@ -240,7 +232,6 @@ fn limited_queues() {
                     judged("lost", theory.blocked, lost, ALL),
                     judged("Lq", theory.waiting, |run, _| run.queue.mean, ALL),
                 ],
-                jobs: 50_000,
             }
         })
         .collect();
@@ -264,7 +255,6 @@ fn service_shapes() {
             name: format!("scv {scv}"),
             yaml: yaml(&servers(1), &[gpu_job(0.8, 0)], law, ""),
             judged: vec![judged("Wq", mg1_wait(0.8, scv), wait, ALL)],
-            jobs: 100_000,
         })
         .collect();
     judge("M/G/1", &cells);
@@ -281,7 +271,6 @@ fn constant_service() {
                     name: format!("c={c} ρ={rho}"),
                     yaml: yaml(&servers(c), &[gpu_job(a, 0)], Law::Constant, ""),
                     judged: vec![judged("Wq", mdc_wait(c, a), wait, ALL)],
-                    jobs: 100_000,
                 });
             }
         }
@@ -312,7 +301,6 @@ fn priorities() {
         name: "λ = .3, .5".to_owned(),
         yaml: yaml(&servers(1), &[gpu_job(0.3, 1), gpu_job(0.5, 0)], Law::Exponential, ""),
         judged: vec![judged("Wq high", theory[0], wait, 1), judged("Wq low", theory[1], wait, 2)],
-        jobs: 150_000,
     };
     judge("non-preemptive priorities", &[cell]);
 }

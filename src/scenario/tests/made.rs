@@ -356,10 +356,12 @@ fn scenario() -> impl Strategy<Value = Scenario> {
         Just(Until::LastArrival),
         (1..=1_u64 << 50).prop_map(|micros| Until::At(Span(micros))),
     ];
-    let report = (0.0..1.0, until, any::<u16>()).prop_map(|(warm_up, until, gpus_shown)| ReportSpec {
+    let figures = (0.0..1.0, until, any::<u16>(), 1..10_000_u16);
+    let report = figures.prop_map(|(warm_up, until, gpus_shown, replications)| ReportSpec {
         warm_up,
         until,
         gpus_shown,
+        replications,
     });
     let behavior = || (0.0..=1.0, 0.01..=1.0).prop_map(|(host, fill)| Behavior { host, fill });
     let models = (any::<bool>(), behavior(), proptest::collection::btree_map("[a-z]{1,9}", behavior(), 0..3))
