@@ -3,7 +3,6 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use slicewise::experiment::{Inputs, QUICKSTART, replicate};
-use slicewise::gpu::Catalogue;
 use slicewise::scenario::resolved::ScenarioFile;
 use slicewise::scenario::{Known, load};
 use slicewise::sched::score;
@@ -12,7 +11,8 @@ use std::hint::black_box;
 use std::path::Path;
 
 fn quickstart() -> ScenarioFile {
-    let known = Known { scores: &score::BUILT_IN, names: Catalogue::builtin(), variables: &BTreeMap::new() };
+    let none = BTreeMap::new();
+    let known = Known::builtin(&score::BUILT_IN, &none);
     load(QUICKSTART, "quickstart.yaml", &known).expect("the quickstart is a scenario").0
 }
 

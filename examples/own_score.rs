@@ -10,7 +10,6 @@
 #![expect(clippy::print_stdout, reason = "an example prints")]
 
 use slicewise::experiment::{self, Inputs};
-use slicewise::gpu::Catalogue;
 use slicewise::scenario::{self, Known};
 use slicewise::sched::score::{self, NodeView, Score};
 use slicewise::workload::request::Request;
@@ -66,7 +65,7 @@ pub(crate) fn text() -> String {
 
     // The scenario may name the policy as it names the built-in ones, a misspelling included.
     let names: Vec<&str> = score::BUILT_IN.into_iter().chain([own.name()]).collect();
-    let known = Known { scores: &names, names: Catalogue::builtin(), variables: &BTreeMap::new() };
+    let known = Known::builtin(&names, &BTreeMap::new());
     let (mut file, _) = scenario::load(SCENARIO, "own_score", &known).expect("a good scenario");
     let inputs = Inputs::beside(Path::new(""), "own_score");
     let runs = experiment::run(&mut file, &inputs, &[own], &|_, _| {}).expect("a scenario that runs");

@@ -82,7 +82,7 @@ pub fn prepare(
             None => diagnostic,
         }
     };
-    let catalogue = Catalogue::builtin();
+    let catalogue = &*scenario.catalogue();
     let mut slices = SliceNames::default();
     let cluster = crate::cluster::build::build(nodes, catalogue, &mut slices).map_err(|errors| {
         errors.iter().map(|e| error("bad-cluster", e.to_string(), e.help())).collect::<Vec<_>>()

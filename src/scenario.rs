@@ -10,7 +10,6 @@
 //! cannot say.
 
 mod lower;
-mod names;
 pub mod resolved;
 mod table;
 mod variables;
@@ -19,39 +18,32 @@ mod variables;
 mod tests;
 
 use crate::diag::{Diagnostic, any_error};
+use crate::gpu::{Catalogue, ProductSpec};
 use crate::yaml;
 use lower::Context;
 use resolved::{Scenario, ScenarioFile};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 
 /// What a scenario may refer to outside its text.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
     /// Names of scores.
     pub scores: &'a [&'a str],
-    /// GPUs and what they can be cut into.
-    pub names: &'a dyn Names,
+    /// GPUs and what they can be cut into: those inside the program and `gpus`.
+    pub catalogue: &'a Catalogue,
+    /// Rows that were laid over the catalogue from elsewhere; a resolved scenario holds them too.
+    pub gpus: &'a [ProductSpec],
     /// Values of `${NAME}` in the paths of files.
     pub variables: &'a BTreeMap<String, String>,
 }
 
-/// The GPU catalogue, as far as a scenario asks it.
-pub trait Names: Debug {
-    /// Whether a GPU model is known.
-    ///
-    /// # Errors
-    /// It is not; with the name that was probably meant.
-    fn gpu_model(&self, name: &str) -> Result<(), Option<String>>;
-
-    /// Whether one GPU of a known model can be cut into all of these MIG profiles at once.
-    ///
-    /// # Errors
-    /// A sentence for the user: an unknown profile, or too many. `"; "` separates what is wrong
-    /// from what would be right. A layout of one profile must be refused exactly when that profile
-    /// is not one of the model's.
-    fn mig_layout(&self, model: &str, profiles: &[String]) -> Result<(), String>;
+impl<'a> Known<'a> {
+    /// The built-in scores and GPUs.
+    #[must_use]
+    pub fn builtin(scores: &'a [&'a str], variables: &'a BTreeMap<String, String>) -> Known<'a> {
+        Known { scores, catalogue: Catalogue::builtin(), gpus: &[], variables }
+    }
 }
 
 /// Reads a scenario. `file_name` is what complaints call it. With the variants come warnings.
@@ -76,6 +68,32 @@ pub fn load(
         return Err(diagnostics);
     }
     Ok((file.expect("what is not made is complained about"), diagnostics))
+}
+
+/// Reads a file of GPUs: rows for [`Known::gpus`], and `base` with them for [`Known::catalogue`].
+///
+/// # Errors
+/// All complaints about the text, in order of place.
+pub fn load_gpus(
+    text: &str,
+    file_name: &str,
+    base: &Catalogue,
+) -> Result<(Vec<ProductSpec>, Catalogue), Vec<Diagnostic>> {
+    let known = Known { scores: &[], catalogue: base, gpus: &[], variables: &BTreeMap::new() };
+    let mut context = Context::new(&known);
+    let made = match yaml::parse(text, &mut context.problems) {
+        Ok(root) => lower::gpus(&root, &mut context),
+        Err(problem) => {
+            context.problems.push(problem);
+            None
+        }
+    };
+    let diagnostics = yaml::diagnostics(context.problems, text, file_name);
+    if any_error(&diagnostics) {
+        Err(diagnostics)
+    } else {
+        Ok(made.expect("what is not made is complained about"))
+    }
 }
 
 /// The resolved scenario as YAML: every variant stands alone, with every default written out.

@@ -2,7 +2,6 @@
 //! others another, and the levels by mode add up to the level of all.
 
 use slicewise::experiment::{Inputs, worlds};
-use slicewise::gpu::Catalogue;
 use slicewise::scenario::{Known, load};
 use slicewise::sched::score;
 use slicewise::workload::request::Sharing;
@@ -22,7 +21,8 @@ cluster:
 
 #[test]
 fn modes_add_up() {
-    let known = Known { scores: &score::BUILT_IN, names: Catalogue::builtin(), variables: &BTreeMap::new() };
+    let none = BTreeMap::new();
+    let known = Known::builtin(&score::BUILT_IN, &none);
     let (mut file, _) = load(MIXED, "mixed.yaml", &known).expect("a good scenario");
     let worlds = worlds(&mut file, &Inputs::beside(Path::new(""), "mixed.yaml"), &[]).expect("it can be run");
     let run = worlds.into_iter().next().expect("one variant").run(&|_| ());

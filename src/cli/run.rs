@@ -4,7 +4,6 @@ use super::args::Run as Args;
 use super::{Failure, Terminal, print};
 use crate::diag::{self, Diagnostic};
 use crate::experiment::{self, Inputs, Run};
-use crate::gpu::Catalogue;
 use crate::report::{self, Page};
 use crate::scenario::resolved::ScenarioFile;
 use crate::scenario::{self, Known};
@@ -53,7 +52,7 @@ pub(super) fn load(
     };
     let mut variables: BTreeMap<String, String> = std::env::vars().collect();
     variables.extend(set.iter().cloned());
-    let known = Known { scores: &score::BUILT_IN, names: Catalogue::builtin(), variables: &variables };
+    let known = Known::builtin(&score::BUILT_IN, &variables);
     let (file, warnings) = scenario::load(&text, &name, &known)?;
     terminal.complain(warnings);
     let folder = path.filter(|p| *p != Path::new("-")).unwrap_or(Path::new(""));

@@ -168,7 +168,7 @@ fn share(
             let layout = Layout::place(product, profiles)
                 .map_err(|error| BuildError::Layout { group: group.name.clone(), error: Box::new(error) })?;
             let slices: Vec<Slice> =
-                layout.slices().iter().map(|slice| lower(slice, product, slices)).collect();
+                layout.slices(product).iter().map(|slice| lower(slice, product, slices)).collect();
             if 16 < slices.len() {
                 return Err(BuildError::TooManySlices { group: group.name.clone(), slices: slices.len() });
             }

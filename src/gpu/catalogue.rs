@@ -1,9 +1,10 @@
 //! The products we know, from `data/gpus.json` inside the binary.
 //!
-//! Rows are read through one checked constructor, so nobody past it asks whether a profile fits its
-//! product. Change the data file only with a source for the change, and its confidence.
+//! Users lay rows of their own over it ([`Catalogue::with`]); both kinds pass the same constructor.
+//! Change the data file only with a source for the change, and its confidence.
 
-use super::Product;
+use super::product::{Fault, Product, ProductSpec};
+use super::states::{State, enumerate};
 use crate::diag::nearest;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -21,6 +22,9 @@ pub struct Catalogue {
     names: BTreeMap<String, usize>,
 }
 
+/// Most layouts of a product that its tables number.
+const STATES_MAX: usize = 60_000;
+
 /// Why a table of products is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
@@ -28,12 +32,12 @@ pub enum CatalogueError {
     #[error("not a table of GPUs: {0}")]
     Json(#[from] serde_json::Error),
     /// A row contradicts itself or another.
-    #[error("{product}: {what}")]
+    #[error("{product}: {}", .fault.what)]
     Row {
         /// Id of the product.
         product: String,
         /// What is wrong.
-        what: String,
+        fault: Fault,
     },
 }
 
@@ -41,7 +45,7 @@ pub enum CatalogueError {
 #[derive(Deserialize)]
 struct File {
     sources: BTreeMap<String, String>,
-    products: Vec<Product>,
+    products: Vec<ProductSpec>,
 }
 
 impl Catalogue {
@@ -62,20 +66,71 @@ impl Catalogue {
     /// # Errors
     /// The first row that cannot be.
     pub fn parse(json: &str) -> Result<Catalogue, CatalogueError> {
-        let File { sources, mut products } = serde_json::from_str(json)?;
-        let mut names = BTreeMap::new();
-        for (position, product) in products.iter_mut().enumerate() {
-            number_profiles(product);
-            let row = |what| CatalogueError::Row { product: product.id.clone(), what };
-            check_product(product).map_err(row)?;
-            for name in all_names(product) {
-                let known = names.insert(fold(name), position);
-                if known.is_some_and(|k| k != position) {
-                    return Err(row(format!("`{name}` names another product too")));
-                }
+        let File { sources, products } = serde_json::from_str(json)?;
+        let mut catalogue = Catalogue { products: Vec::new(), sources, names: BTreeMap::new() };
+        for spec in products {
+            let product = spec.id.clone();
+            let row = |fault| CatalogueError::Row { product: product.clone(), fault };
+            let made = Product::new(spec).map_err(|mut faults| row(faults.swap_remove(0)))?;
+            catalogue.insert(made).map_err(row)?;
+        }
+        Ok(catalogue)
+    }
+
+    /// This catalogue and one more product, which takes the place of the one with its id, if any.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the row, such as a name of another product, a count of
+    /// instances that its places do not give, or more layouts than the tables number.
+    pub fn with(&self, spec: ProductSpec) -> Result<Catalogue, Vec<Fault>> {
+        let product = Product::new(spec)?;
+        let fault = |profile, key, what| Err(vec![Fault { profile, key, what }]);
+        if enumerate(&product, STATES_MAX).is_none() {
+            return fault(None, "profiles", format!("more than {STATES_MAX} layouts of these profiles"));
+        }
+        let mut faults = Vec::new();
+        for (position, profile) in product.profiles().iter().enumerate() {
+            let most = product.states().more(State::EMPTY, profile.index());
+            if most != profile.max_instances() {
+                let what = format!("{}: its places hold {most} at most", profile.name());
+                faults.push(Fault { profile: Some(position), key: "max", what });
             }
         }
-        Ok(Catalogue { products, sources, names })
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let mut catalogue = self.clone();
+        if let Some(old) = catalogue.products.iter().position(|p| p.id() == product.id()) {
+            catalogue.names.retain(|_, position| *position != old);
+            // Its place is filled again below, so positions in `names` stay right.
+            catalogue.enter(old, &product).map_err(|fault| vec![fault])?;
+            catalogue.products[old] = product;
+        } else {
+            catalogue.insert(product).map_err(|fault| vec![fault])?;
+        }
+        Ok(catalogue)
+    }
+
+    fn insert(&mut self, product: Product) -> Result<(), Fault> {
+        self.enter(self.products.len(), &product)?;
+        self.products.push(product);
+        Ok(())
+    }
+
+    /// Takes down the names of a product that stands, or will stand, at `position`.
+    fn enter(&mut self, position: usize, product: &Product) -> Result<(), Fault> {
+        for (i, name) in product.names().enumerate() {
+            let known = self.names.insert(fold(name), position);
+            if known.is_some_and(|k| k != position) {
+                let key = ["id", "name"].get(i).copied().unwrap_or("labels");
+                return Err(Fault {
+                    profile: None,
+                    key,
+                    what: format!("`{name}` names another product too"),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The product of an id, an NVML name, a product label or a variant of one; letter case and
@@ -95,7 +150,7 @@ impl Catalogue {
         ids()
             .find(family)
             .or_else(|| nearest(text, ids()))
-            .or_else(|| nearest(text, self.products.iter().flat_map(all_names)))
+            .or_else(|| nearest(text, self.products.iter().flat_map(Product::names)))
             .or_else(|| ids().find(|id| !text.is_empty() && id.starts_with(&start)))
     }
 
@@ -123,47 +178,6 @@ impl<'a> IntoIterator for &'a Catalogue {
 /// NVML prints blanks where labels have `-`.
 fn fold(name: &str) -> String {
     name.to_lowercase().replace(' ', "-")
-}
-
-fn all_names(product: &Product) -> impl Iterator<Item = &str> {
-    let names = [&product.id, &product.name].into_iter();
-    names.chain(&product.variants).chain(&product.labels).map(String::as_str)
-}
-
-fn number_profiles(product: &mut Product) {
-    for (index, profile) in product.mig.iter_mut().flat_map(|m| &mut m.profiles).enumerate() {
-        profile.index = u8::try_from(index).unwrap_or(u8::MAX);
-    }
-}
-
-/// A product whose profiles can stand on it, told apart by name and by NVML enum.
-fn check_product(product: &Product) -> Result<(), String> {
-    let ensure = |holds: bool, what: &dyn Fn() -> String| if holds { Ok(()) } else { Err(what()) };
-    let Some(mig) = &product.mig else { return Ok(()) };
-    // Occupancy is a mask of 16 bits.
-    ensure((1..=16).contains(&mig.memory_slices), &|| format!("{} memory slices", mig.memory_slices))?;
-    ensure(mig.profiles.len() < usize::from(u8::MAX), &|| "too many profiles".to_owned())?;
-    ensure(product.full().is_some(), &|| "no profile takes the whole GPU".to_owned())?;
-    for profile in &mig.profiles {
-        let what = |text: &str| format!("{}: {text}", profile.name);
-        ensure(profile.compute_slices <= mig.compute_slices, &|| what("too many compute slices"))?;
-        ensure(0 < profile.memory_slices, &|| what("no memory slice"))?;
-        ensure(profile.starts.is_sorted_by(|a, b| a < b), &|| what("starts are not ascending"))?;
-        let last = profile.starts.last();
-        ensure(last.is_some_and(|s| s.saturating_add(profile.memory_slices) <= mig.memory_slices), &|| {
-            what("a place beyond the memory slices")
-        })?;
-        ensure(profile.engines.is_some() == mig.engines.is_some(), &|| what("engines known in part"))?;
-        for other in &mig.profiles[..usize::from(profile.index)] {
-            ensure(profile.name != other.name, &|| what("named twice"))?;
-            ensure(profile.nvml_enum != other.nvml_enum, &|| what("its NVML enum is taken"))?;
-            let both_plain = profile.is_plain() && other.is_plain();
-            ensure(!both_plain || profile.compute_slices != other.compute_slices, &|| {
-                what("a second plain profile of its size")
-            })?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -4,17 +4,20 @@
 //! complaints of the others are made too.
 
 mod cluster;
+mod gpus;
 mod workload;
 
+use super::Known;
 use super::resolved::{ModelsSpec, ReportSpec, Scenario, ScenarioFile, Until};
-use super::table::{FILE, SCENARIO};
+use super::table::{FILE, GPUS_FILE, SCENARIO};
 use super::variables::{Refused, substitute};
-use super::{Known, Names};
 use crate::diag::nearest;
+use crate::gpu::{Catalogue, ProductSpec};
 use crate::perf::Behavior;
 use crate::sched::spec::{GpuChoice, Profile, SchedulerSpec, ScoreSpec, Ties};
 use crate::units::Span;
 use crate::yaml::{Entry, Item, Kind, Lower, Node, Problem, Record, Shape, Value, overlay, read, record};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
@@ -26,6 +29,8 @@ const OF_TRACES: [&str; 7] = ["G2", "G3", "T4", "P100", "V100M16", "V100M32", "A
 /// What is needed to check a scenario, and its complaints so far.
 pub(super) struct Context<'a> {
     known: &'a Known<'a>,
+    /// The known GPUs with those of the scenario that is being lowered.
+    catalogue: Cow<'a, Catalogue>,
     pub(super) problems: Vec<Problem>,
     /// Names of the list that is being lowered and where they stand, for [`Context::distinct`].
     names: Vec<(String, Range<usize>)>,
@@ -33,11 +38,15 @@ pub(super) struct Context<'a> {
 
 impl<'a> Context<'a> {
     pub(super) fn new(known: &'a Known<'a>) -> Context<'a> {
-        Context { known, problems: Vec::new(), names: Vec::new() }
+        Context { known, catalogue: Cow::Borrowed(known.catalogue), problems: Vec::new(), names: Vec::new() }
     }
 
-    fn catalogue(&self) -> &'a dyn Names {
-        self.known.names
+    fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    fn set_catalogue(&mut self, catalogue: Catalogue) {
+        self.catalogue = Cow::Owned(catalogue);
     }
 
     fn complain(&mut self, problem: Problem) {
@@ -95,7 +104,10 @@ impl<'a> Context<'a> {
 
     /// Looks up a GPU model. Unknown ones are an error where their profiles or memory are needed.
     fn gpu_model(&mut self, model: &str, at: &Range<usize>, needed: bool) -> bool {
-        let Err(near) = self.catalogue().gpu_model(model) else { return true };
+        if self.catalogue().find(model).is_some() {
+            return true;
+        }
+        let near = self.catalogue().suggest(model).map(str::to_owned);
         if !needed && OF_TRACES.contains(&model) {
             return false;
         }
@@ -163,9 +175,17 @@ pub(super) fn file(root: &Rc<Node>, context: &mut Context<'_>) -> Option<Scenari
     })
 }
 
+/// Lowers a file of GPUs alone: its rows, and the catalogue with them.
+pub(super) fn gpus(root: &Rc<Node>, context: &mut Context<'_>) -> Option<(Vec<ProductSpec>, Catalogue)> {
+    let item = read(root, &Kind::Object(&GPUS_FILE), &mut context.problems);
+    let rows = record(item, |r| r.take::<Item, _>("gpus", context))?;
+    let rows = gpus::lay(rows, context)?;
+    Some((rows, context.catalogue.clone().into_owned()))
+}
+
 /// Passes over the keys that are read once overlays are laid.
 fn read_elsewhere(record: &mut Record, context: &mut Context<'_>) {
-    for key in ["seed", "workload", "cluster", "scheduler", "models", "report"] {
+    for key in ["seed", "gpus", "workload", "cluster", "scheduler", "models", "report"] {
         let _: Option<Option<Item>> = record.optional(key, context);
     }
 }
@@ -217,6 +237,12 @@ fn scenario(name: Option<String>, node: &Rc<Node>, context: &mut Context<'_>) ->
     let item = read(node, &Kind::Object(&SCENARIO), &mut context.problems);
     record(item, |r| {
         let seed = r.take("seed", context);
+        context.catalogue = Cow::Borrowed(context.known.catalogue);
+        let gpus: Option<Option<Item>> = r.optional("gpus", context);
+        let gpus = match gpus? {
+            Some(list) => gpus::lay(list, context),
+            None => Some(Vec::new()),
+        };
         let workload = r.take("workload", context);
         let cluster = r.take("cluster", context);
         let scheduler = r.take("scheduler", context);
@@ -225,6 +251,7 @@ fn scenario(name: Option<String>, node: &Rc<Node>, context: &mut Context<'_>) ->
         Some(Scenario {
             name: name?,
             seed: seed?,
+            gpus: context.known.gpus.iter().cloned().chain(gpus?).collect(),
             workload: workload?,
             cluster: cluster?,
             scheduler: scheduler?,

@@ -2,12 +2,14 @@
 //! `scenario.resolved.yaml` holds.
 
 use crate::cluster::spec::ClusterSpec;
+use crate::gpu::{Catalogue, ProductSpec};
 use crate::perf::Behavior;
 use crate::sched::spec::SchedulerSpec;
 use crate::trace::spec::{Changes, Generate, Source};
 use crate::units::Span;
 use crate::workload::request::Translation;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// A scenario file: its variants, each complete.
@@ -28,6 +30,9 @@ pub struct Scenario {
     pub name: String,
     /// Seed of every random stream.
     pub seed: u64,
+    /// GPUs laid over the catalogue inside the program, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<ProductSpec>,
     /// What arrives.
     pub workload: WorkloadSpec,
     /// What there is.
@@ -38,6 +43,20 @@ pub struct Scenario {
     pub models: ModelsSpec,
     /// What is measured and shown.
     pub report: ReportSpec,
+}
+
+impl Scenario {
+    /// The GPUs it knows: those inside the program, and its own.
+    ///
+    /// # Panics
+    /// If a row of its own is refused, which one that was read from a file never is.
+    #[must_use]
+    pub fn catalogue(&self) -> Cow<'static, Catalogue> {
+        let lay = |known: Cow<'static, Catalogue>, row: &ProductSpec| {
+            Cow::Owned(known.with(row.clone()).expect("rows were laid once before"))
+        };
+        self.gpus.iter().fold(Cow::Borrowed(Catalogue::builtin()), lay)
+    }
 }
 
 /// What arrives.

@@ -2,6 +2,10 @@
 //!
 //! The documentation of keys lives here and nowhere else: complaints and the schema quote it.
 
+mod gpus;
+
+pub(super) use gpus::GPUS_FILE;
+
 use crate::yaml::{Alternative, Choice, Interval, Key, Kind, List, Object};
 
 /// Pods of a run are numbered in 32 bits, and a thousand million is more than anybody waits for.
@@ -18,6 +22,7 @@ pub(super) static FILE: Object = Object {
         Key::required("name", Kind::Name, "name of the scenario"),
         Key::default("description", Kind::Text, "\"\"", "what question it answers"),
         SEED,
+        OWN_GPUS,
         Key::optional("workload", Kind::Overlay(&WORKLOAD), "what arrives"),
         Key::optional("cluster", Kind::Overlay(&CLUSTER), "what there is"),
         Key::optional("scheduler", Kind::Overlay(&SCHEDULER), "who decides"),
@@ -40,6 +45,7 @@ static VARIANT: Object = Object {
         Key::required("name", Kind::Name, "name of the variant"),
         Key::default("base", Kind::Choice(&BASE), "scenario", "what the variant changes"),
         SEED,
+        OWN_GPUS,
         Key::optional("workload", Kind::Overlay(&WORKLOAD), "what arrives differently"),
         Key::optional("cluster", Kind::Overlay(&CLUSTER), "what differs in the cluster"),
         Key::optional("scheduler", Kind::Overlay(&SCHEDULER), "what is decided differently"),
@@ -64,12 +70,16 @@ const SEED: Key = Key::default(
     "seed of every random stream; the same seed gives the same run",
 );
 
+const OWN_GPUS: Key =
+    Key::optional("gpus", Kind::List(&gpus::GPUS), "GPUs added to the catalogue, or rows of it changed");
+
 /// A variant laid over its base, complete but for its name.
 pub(super) static SCENARIO: Object = Object {
     name: "a variant with its base",
     doc: "One run.",
     keys: &[
         SEED,
+        OWN_GPUS,
         Key::required("workload", Kind::Object(&WORKLOAD), "what arrives"),
         Key::required("cluster", Kind::Object(&CLUSTER), "what there is"),
         Key::default("scheduler", Kind::Object(&SCHEDULER), "{}", "who decides"),

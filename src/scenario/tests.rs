@@ -4,7 +4,7 @@ mod bad;
 mod made;
 
 use super::resolved::ScenarioFile;
-use super::{Known, Names, load, resolved_yaml, schema, table};
+use super::{Known, load, resolved_yaml, schema, table};
 use crate::diag::Diagnostic;
 use crate::sched::spec::SchedulerSpec;
 use crate::trace::spec::{Assume, Changes, Draw, Format};
@@ -20,41 +20,9 @@ workload: {trace: a.csv}
 cluster: {nodes: [{name: n, cpu: 8, memory: 64GiB}]}
 ";
 
-/// A catalogue of one GPU with three profiles, by memory slices.
-#[derive(Debug)]
-struct OneGpu;
-
-impl Names for OneGpu {
-    fn gpu_model(&self, name: &str) -> Result<(), Option<String>> {
-        match name {
-            "a100-40gb" => Ok(()),
-            name if name.starts_with("a100") => Err(Some("a100-40gb".to_owned())),
-            _ => Err(None),
-        }
-    }
-
-    fn mig_layout(&self, model: &str, profiles: &[String]) -> Result<(), String> {
-        assert_eq!(model, "a100-40gb", "only known models are asked about");
-        let mut slices = 0;
-        for profile in profiles {
-            slices += match profile.as_str() {
-                "1g.5gb" => 1,
-                "2g.10gb" => 2,
-                "3g.20gb" => 4,
-                other => return Err(format!("a100-40gb has no `{other}`; it has 1g.5gb, 2g.10gb, 3g.20gb")),
-            };
-        }
-        if slices <= 8 { Ok(()) } else { Err(format!("{slices} slices on a GPU of 8")) }
-    }
-}
-
 fn read(text: &str) -> Result<(ScenarioFile, Vec<Diagnostic>), Vec<Diagnostic>> {
     let variables = BTreeMap::from([("DIR".to_owned(), "/data".to_owned())]);
-    let known = Known {
-        scores: &["least-allocated", "most-allocated", "random"],
-        names: &OneGpu,
-        variables: &variables,
-    };
+    let known = Known::builtin(&["least-allocated", "most-allocated", "random"], &variables);
     load(text, "s.yaml", &known)
 }
 
@@ -101,6 +69,7 @@ fn variants_are_laid_over_the_scenario() {
         panic!("seven")
     };
     assert_eq!((as_it_is.seed, bootstrap.seed, alone.seed), (42, 7, 1));
+    assert_eq!((as_it_is.gpus.len(), bootstrap.gpus.len(), alone.gpus.len()), (3, 1, 0));
     assert_eq!(as_it_is.workload.traces[1].file, "/data/mapped.csv");
     assert_eq!(as_it_is.workload.traces[2].file, "../spans.csv");
     let changes = &bootstrap.workload.changes;
@@ -180,14 +149,14 @@ fn unknown_models_are_only_warned_of_where_nothing_hangs_on_them() {
         ("mps", true),
         ("{mig: [1g.5gb]}", true),
     ] {
-        let node = format!("cpu: 8, memory: 64GiB, gpus: {{model: Q2, count: 1}}, mode: {mode}");
+        let node = format!("cpu: 8, memory: 64GiB, gpus: {{model: Quark, count: 1}}, mode: {mode}");
         let result = read(&SMALL.replace("cpu: 8, memory: 64GiB", &node));
         let (complaints, stopped) = match result {
             Ok((_, warnings)) => (warnings, false),
             Err(errors) => (errors, true),
         };
         assert_eq!(stopped, stops, "{mode}");
-        let message = "no GPU model `Q2` is known (`slicewise gpus` lists the models)";
+        let message = "no GPU model `Quark` is known (`slicewise gpus` lists the models)";
         assert_eq!(lines(&complaints), [format!("s.yaml:3:66 unknown-name {message}")]);
     }
 }

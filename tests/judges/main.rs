@@ -14,7 +14,6 @@
 mod tables;
 
 use slicewise::experiment::{Inputs, replicate};
-use slicewise::gpu::Catalogue;
 use slicewise::metrics::Summary;
 use slicewise::scenario::resolved::Scenario;
 use slicewise::scenario::{Known, load};
@@ -102,7 +101,8 @@ fn runs_of(cell: &Cell) -> (u64, Vec<Summary>) {
 }
 
 fn scenario(yaml: &str) -> Scenario {
-    let known = Known { scores: &score::BUILT_IN, names: Catalogue::builtin(), variables: &BTreeMap::new() };
+    let none = BTreeMap::new();
+    let known = Known::builtin(&score::BUILT_IN, &none);
     let (file, warnings) = load(yaml, "judge.yaml", &known).unwrap_or_else(|errors| {
         panic!("{}\n{yaml}", errors.iter().map(|e| e.render(false)).collect::<Vec<_>>().join("\n"))
     });

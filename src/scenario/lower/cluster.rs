@@ -4,6 +4,7 @@ use super::Context;
 use super::workload::chosen;
 use crate::cluster::spec::{ClusterSpec, Gpus, Mode, Mps, NodeGroup, NodeList, Taint};
 use crate::diag::nearest;
+use crate::gpu::{Layout, LayoutError};
 use crate::yaml::{Item, Lower, Problem, Record, Value, record};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -54,29 +55,28 @@ impl PlacedMode {
     /// Complains about each profile that the model has not; if it has them all, about the first
     /// that has no room beside those before it.
     fn check_layout(&self, model: &str, profiles: &[String], context: &mut Context<'_>) {
-        let names = context.catalogue();
-        let mut unknown = false;
-        for (profile, at) in profiles.iter().zip(&self.profiles) {
-            if let Err(sentence) = names.mig_layout(model, std::slice::from_ref(profile)) {
-                context.complain(layout_problem(&sentence, at));
-                unknown = true;
-            }
-        }
-        if unknown {
-            return;
-        }
-        if let Err(sentence) = names.mig_layout(model, profiles) {
-            let fits = |upto: &usize| names.mig_layout(model, &profiles[..=*upto]).is_ok();
+        let product = context.catalogue().find(model).expect("asked only about models that are known");
+        let wrong = |(profile, at): (&String, &Range<usize>)| {
+            let error = Layout::place(product, std::slice::from_ref(profile)).err()?;
+            Some(layout_problem(&error, at))
+        };
+        let mut problems: Vec<Problem> = profiles.iter().zip(&self.profiles).filter_map(wrong).collect();
+        if problems.is_empty()
+            && let Err(error) = Layout::place(product, profiles)
+        {
+            let fits = |upto: &usize| Layout::place(product, &profiles[..=*upto]).is_ok();
             let first = (0..profiles.len() - 1).take_while(fits).count();
-            context.complain(layout_problem(&sentence, &self.profiles[first]));
+            problems.push(layout_problem(&error, &self.profiles[first]));
         }
+        problems.into_iter().for_each(|problem| context.complain(problem));
     }
 }
 
-fn layout_problem(sentence: &str, at: &Range<usize>) -> Problem {
-    match sentence.split_once("; ") {
-        Some((message, help)) => Problem::new("bad-layout", at, message).help(help),
-        None => Problem::new("bad-layout", at, sentence),
+fn layout_problem(error: &LayoutError, at: &Range<usize>) -> Problem {
+    let problem = Problem::new("bad-layout", at, error.to_string());
+    match error.help() {
+        Some(help) => problem.help(help),
+        None => problem,
     }
 }
 

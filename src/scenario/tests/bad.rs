@@ -43,7 +43,7 @@ workload:
       - {name: a, cpu: x, memory: 1, work: {constant: 1h}, priority: 3000000000}
 cluster:
   nodes:
-    - {name: n, cpu: 8, count: 0, gpus: {model: a100-80gb, count: 1}, mode: {mig: [1g.5gb]}}
+    - {name: n, cpu: 8, count: 0, gpus: {model: a100-40g, count: 1}, mode: {mig: [1g.5gb]}}
     - {name: n, cpu: 8, memory: 1GiB, gpus: {model: a100-40gb, count: 1}, mode: {mig: [1g.5gb, 1g.6gb]}}
 scheduler: {score: best, ties: sedeed}
 report: {warm_up: 1}
@@ -65,9 +65,10 @@ report: {warm_up: 1}
             "12:70 out-of-range `3000000000` is out of range; it must be -2147483648 to 2147483647",
             "15:8 missing-key missing key `memory` (expected an amount of memory such as `80GiB`: allocatable memory of each)",
             "15:32 out-of-range `0` is out of range; it must be 1 to 1000000",
-            "15:49 unknown-name no GPU model `a100-80gb` is known (did you mean `a100-40gb`?)",
+            "15:49 unknown-name no GPU model `a100-40g` is known (did you mean `a100-40gb`?)",
             "16:14 duplicate-name a second node group `n`",
-            "16:96 bad-layout a100-40gb has no `1g.6gb` (it has 1g.5gb, 2g.10gb, 3g.20gb)",
+            "16:96 bad-layout a100-40gb has no MIG profile `1g.6gb`; it has 1g.5gb, 1g.5gb+me, 1g.10gb, 2g.10gb, \
+             3g.20gb, 4g.20gb, 7g.40gb (did you mean `1g.5gb`?)",
             "17:20 unknown-name no score `best` is known (known scores: `least-allocated`, `most-allocated`, `random`)",
             "17:32 unknown-name `sedeed` is not a way with ties (did you mean `seeded`?)",
             "18:19 out-of-range `1` is out of range; it must be at least 0 and below 1",
@@ -160,7 +161,7 @@ fn bad_workloads_are_refused() {
         "{trace: a, translation: {to: mug, product: v100, rule: ceil}}",
         &[
             "2:40 unknown-name `mug` is not a kind of sharing (did you mean `mig`?)",
-            "2:54 unknown-name no GPU model `v100` is known (`slicewise gpus` lists the models)",
+            "2:54 unknown-name no GPU model `v100` is known (did you mean `v100-sxm2-16gb`?)",
             "2:66 unknown-name `ceil` is not a translation rule (write `ceil-compute`, `ceil-both`, `nearest`, \
              `refresh-16gb-a100-40gb`, `refresh-16gb-h100-80gb`)",
         ],
@@ -211,6 +212,49 @@ fn bad_classes_are_refused() {
     );
 }
 
+/// One entry of `gpus`; it stands on line 2.
+#[track_caller]
+fn gpu(entry: &str, expected: &[&str]) {
+    check(&SMALL.replace("workload:", &format!("gpus: [{entry}]\nworkload:")), expected);
+}
+
+#[test]
+fn bad_gpus_are_refused() {
+    gpu(
+        "{id: mine}",
+        &[
+            "2:8 missing-key `mine` is no known product, and `memory_mib`, `memory_gb`, `sms`, `mps` is missing \
+           (give the facts, or say which product it is `like`)",
+        ],
+    );
+    gpu(
+        "{id: mine, like: a100-4gb}",
+        &["2:25 unknown-name no GPU model `a100-4gb` is known (did you mean `a100-40gb`?)"],
+    );
+    gpu("{id: mine, like: a30, name: NVIDIA L4}", &["2:36 bad-gpu `NVIDIA L4` names another product too"]);
+    gpu("{id: mine, like: a30, labels: [T4]}", &["2:38 bad-gpu `T4` names another product too"]);
+    let mig = "compute_slices: 2, memory_slices: 2";
+    let whole = "{name: 2g, enum: 1, compute: 2, memory: 2, memory_mib: 9, sms: 9, max: 1, starts: [0]}";
+    let cut = |rest: &str| format!("{{id: mine, like: t4, mig: {{{mig}, profiles: [{rest}]}}}}");
+    gpu(
+        &cut("{name: 1g, enum: 0, compute: 1, memory: 1, memory_mib: 9, sms: 9, max: 2, starts: [0, 1]}"),
+        &["2:82 bad-gpu no profile takes the whole GPU"],
+    );
+    gpu(
+        &cut(&format!("{whole}, {}", whole.replace("2g", "1g").replace("compute: 2", "compute: 3"))),
+        &["2:188 bad-gpu 1g: its NVML enum is taken", "2:200 bad-gpu 1g: too many compute slices"],
+    );
+    gpu(
+        &cut(&whole.replace("[0]", "[1]")),
+        &["2:165 bad-gpu 2g: a place beyond the 2 memory slices, or none at all"],
+    );
+    gpu(&cut(&whole.replace("max: 1", "max: 2")), &["2:154 bad-gpu 2g: its places hold 1 at most"]);
+    gpu(
+        &cut(&whole.replace("enum: 1", "enum: 256")),
+        &["2:100 out-of-range `256` is out of range; it must be 0 to 255"],
+    );
+}
+
 #[test]
 fn bad_nodes_are_refused() {
     let gpus = "gpus: {model: a100-40gb, count: 1}, mode:";
@@ -225,8 +269,16 @@ fn bad_nodes_are_refused() {
            `mode` out)",
         ],
     );
-    node(&format!("{gpus} {{mig: [1g.5gb, 3g.20gb, 3g.20gb]}}"), &["4:69 bad-layout 9 slices on a GPU of 8"]);
-    node(&format!("{gpus} {{mig: {{3g.20gb: 3}}}}"), &["4:52 bad-layout 12 slices on a GPU of 8"]);
+    node(
+        &format!("{gpus} {{mig: [1g.5gb, 3g.20gb, 3g.20gb]}}"),
+        &["4:69 bad-layout a100-40gb has no room for 1g.5gb beside 3g.20gb, 3g.20gb (nearest that fit: \
+           [3g.20gb, 3g.20gb] or [3g.20gb, 2g.10gb, 1g.5gb, 1g.5gb] or [3g.20gb, 1g.5gb, 1g.5gb, 1g.5gb, 1g.5gb])"],
+    );
+    node(
+        &format!("{gpus} {{mig: {{3g.20gb: 3}}}}"),
+        &["4:52 bad-layout a100-40gb has no room for 3g.20gb beside 3g.20gb, 3g.20gb (nearest that fit: \
+           [3g.20gb, 3g.20gb] or [4g.20gb, 3g.20gb] or [3g.20gb, 2g.10gb, 2g.10gb])"],
+    );
     node(
         &format!("{gpus} {{mig: []}}"),
         &["4:51 empty-list no MIG profiles are listed (leave the key out where nothing is wanted)"],
@@ -310,11 +362,11 @@ fn complaints_render_with_their_line() {
         complaints[0].render(false),
         "\
 error[unknown-name]: `node-oder` is not a way with ties
-  --> s.yaml:80:9
-   |
-80 |   ties: node-oder
-   |         ^^^^^^^^^
-   |
-   = help: did you mean `node-order`?"
+   --> s.yaml:112:9
+    |
+112 |   ties: node-oder
+    |         ^^^^^^^^^
+    |
+    = help: did you mean `node-order`?"
     );
 }

@@ -3,6 +3,7 @@
 use super::super::resolved::{ModelsSpec, ReportSpec, Scenario, Until, WorkloadSpec};
 use super::{FULL, ScenarioFile, good, read, resolved_yaml};
 use crate::cluster::spec::{ClusterSpec, Gpus, Mode, Mps, NodeGroup, NodeList, Taint};
+use crate::gpu::{Catalogue, ProductSpec};
 use crate::perf::Behavior;
 use crate::sched::spec::{GpuChoice, Profile, SchedulerSpec, ScoreSpec, Ties};
 use crate::trace::spec::{
@@ -177,10 +178,10 @@ fn class() -> impl Strategy<Value = ClassSpec> {
     )
 }
 
-/// Makes names distinct.
+/// Makes names distinct; none is made with a `+`.
 fn number<T>(mut items: Vec<T>, name: impl Fn(&mut T) -> &mut String) -> Vec<T> {
     for (index, item) in items.iter_mut().enumerate().skip(1) {
-        name(item).push_str(&format!("{index}"));
+        name(item).push_str(&format!("+{index}"));
     }
     items
 }
@@ -239,7 +240,7 @@ fn mode() -> impl Strategy<Value = Mode> {
     prop_oneof![
         Just(Mode::Whole),
         Just(Mode::Fraction),
-        vec(select(vec!["1g.5gb".to_owned(), "2g.10gb".to_owned()]), 1..5).prop_map(Mode::Mig),
+        vec(select(vec!["1g.5gb".to_owned(), "2g.10gb".to_owned()]), 1..4).prop_map(Mode::Mig),
         (1..=1_000_u16).prop_map(|clients| Mode::Mps(Mps::Memory { clients })),
         (2..=1_000_u16).prop_map(|replicas| Mode::Mps(Mps::Replicas(replicas))),
         (2..=1_000_u16).prop_map(|replicas| Mode::TimeSlicing { replicas }),
@@ -284,6 +285,25 @@ fn scheduler() -> impl Strategy<Value = SchedulerSpec> {
     })
 }
 
+/// Products of the catalogue under names of their own, or with other facts in their places.
+fn gpus() -> impl Strategy<Value = Vec<ProductSpec>> {
+    let known: Vec<ProductSpec> = Catalogue::builtin().iter().map(|p| p.to_spec()).collect();
+    let one = (select(known), any::<bool>(), line(), 1..=u16::MAX).prop_map(|(spec, own, source, sms)| {
+        let spec = ProductSpec { source, sms, ..spec };
+        match own {
+            false => spec,
+            true => ProductSpec {
+                id: format!("my {}", spec.id),
+                name: format!("my {}", spec.name),
+                variants: Vec::new(),
+                labels: Vec::new(),
+                ..spec
+            },
+        }
+    });
+    vec(one, 0..3)
+}
+
 fn scenario() -> impl Strategy<Value = Scenario> {
     let until = prop_oneof![
         Just(Until::LastDeparture),
@@ -298,11 +318,12 @@ fn scenario() -> impl Strategy<Value = Scenario> {
     let behavior = || (0.0..=1.0, 0.01..=1.0).prop_map(|(host, fill)| Behavior { host, fill });
     let models = (any::<bool>(), behavior(), proptest::collection::btree_map("[a-z]{1,9}", behavior(), 0..3))
         .prop_map(|(sharing, default, classes)| ModelsSpec { sharing, default, classes });
-    (name(), any::<u64>(), workload(), cluster(), scheduler(), models, report).prop_map(
-        |(name, seed, workload, cluster, scheduler, models, report)| Scenario {
+    (name(), any::<u64>(), gpus(), workload(), cluster(), scheduler(), models, report).prop_map(
+        |(name, seed, gpus, workload, cluster, scheduler, models, report)| Scenario {
             models,
             name,
             seed,
+            gpus,
             workload,
             cluster,
             scheduler,
