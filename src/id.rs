@@ -45,4 +45,8 @@ ids! {
     NamespaceId,
     /// A MIG profile name of a run.
     SliceId,
+    /// A Kubernetes resource name of a partitioner's snapshot, such as `nvidia.com/mig-1g.5gb`.
+    ResourceId,
+    /// A GPU model of a partitioner's table of geometries.
+    ModelId,
 }

@@ -17,7 +17,7 @@
 //! 6 worlds     sim trace                  the imagined cluster · the recorded one
 //! 5 judgement  sched metrics              what to do next · how well it went
 //! 4 telling    perf record                how fast it runs there · what happened
-//! 3 state      cluster                    who holds what
+//! 3 state      cluster partition          who holds what · how GPUs should be cut for who waits
 //! 2 nouns      workload                   what is asked for, and the truth about it
 //! 1 physics    engine gpu stats yaml      event queue · device geometry · samples · files of keys
 //! 0 ground     units id rng diag          quantities · typed names · seeded streams · complaints
@@ -65,6 +65,7 @@ pub mod yaml;
 pub mod workload;
 
 pub mod cluster;
+pub mod partition;
 
 pub mod perf;
 pub mod record;
