@@ -215,7 +215,7 @@ fn gpus_of_ones_own_are_laid_over_the_catalogue() {
     let own = rows
         .replace("id: a30-24gb", "id: mine")
         .replace("NVIDIA A30", "NVIDIA MINE")
-        .replace("- A30", "- mine too");
+        .replace("[A30]", "[mine too]");
     std::fs::write(stage.path("gpus.yaml"), own).expect("a file");
     let all = stage.run(&["gpus", "--gpus", "gpus.yaml"]).ok().stdout;
     assert!(all.contains("NVIDIA MINE") && all.contains("NVIDIA A30"), "{all}");
