@@ -43,7 +43,7 @@ pub use choice::{Choices, First, Free, Seeded, arrange};
 pub use fix::{Fix, Fixes};
 pub use gpu::{Card, Gpu, Need};
 pub use names::Kind;
-pub use node::{Node, NodeError, NodeText, build};
+pub use node::{Node, NodeError, NodeText, build, take};
 pub use plan::{Plan, Recut, Settings, lacking, plan, sort};
 pub use resources::{Counts, Names, Resources};
 pub use snapshot::{Pod, Port, Reach, Shape, Snapshot};

@@ -5,7 +5,7 @@ use slicewise::id::NodeId;
 use slicewise::partition::nos::names::{Kind, Texts};
 use slicewise::partition::nos::table::{Entry, Geometry};
 use slicewise::partition::nos::{
-    Card, Counts, Fixes, Gpu, Names, Need, NodeText, Pod, Resources, Shape, Snapshot, Tables, build,
+    Card, Counts, Fixes, Gpu, Names, Need, NodeText, Pod, Resources, Shape, Snapshot, Tables, take,
 };
 use std::collections::BTreeMap;
 
@@ -194,14 +194,9 @@ pub(crate) fn tables(map: &Value) -> Tables {
 /// A snapshot of the nodes that carry the label of the kind; `None` if one cannot be read.
 pub(crate) fn snapshot(kind: Kind, tables: &Tables, nodes: &Value, fixes: Fixes) -> Option<Snapshot> {
     let mut snapshot = Snapshot::new(kind, tables);
-    for (id, node) in nodes.as_array().into_iter().flatten().enumerate() {
-        let text = node_text(snapshot.names_mut(), node, id);
-        let enabled = slicewise::partition::nos::names::Partitioning::of(&text.labels);
-        if enabled == Some(slicewise::partition::nos::names::Partitioning::Of(kind)) {
-            let node = build(&mut snapshot, text, fixes).ok()?;
-            snapshot.insert(node);
-        }
-    }
+    let list = nodes.as_array().into_iter().flatten().enumerate();
+    let texts: Vec<NodeText> = list.map(|(id, node)| node_text(snapshot.names_mut(), node, id)).collect();
+    take(&mut snapshot, texts, fixes).ok()?;
     Some(snapshot)
 }
 

@@ -10,6 +10,7 @@
 mod explore;
 mod kube;
 mod observed;
+mod rules;
 
 mod unit;
 

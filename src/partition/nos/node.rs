@@ -6,7 +6,7 @@ use super::choice::{Choices, Free, arrange};
 use super::fix::Fix;
 use super::gpu::{Card, Gpu, Setup};
 use super::mps;
-use super::names::{COUNT, Kind, MEMORY, MODEL, Observed, Status, Texts, memory_gb};
+use super::names::{COUNT, Kind, MEMORY, MODEL, Observed, Partitioning, Status, Texts, memory_gb};
 use super::resources::{Counts, Resources};
 use super::snapshot::{Port, Snapshot};
 use super::{Fixes, gpu, mig};
@@ -146,6 +146,29 @@ pub fn build(snapshot: &mut Snapshot, text: NodeText, fixes: Fixes) -> Result<No
     }
     gpus.extend(missing.into_iter().map(|index| Gpu::empty(index, card)));
     Ok(node(text, gpus, annotated))
+}
+
+/// Puts every node whose label names the snapshot's kind into it
+/// (internal/partitioning/{mig,mps}/snapshot_taker.go).
+///
+/// # Errors
+/// The first node that cannot be read: nos plans nothing then ([`Fix::BadNode`]).
+pub fn take(
+    snapshot: &mut Snapshot,
+    nodes: impl IntoIterator<Item = NodeText>,
+    fixes: Fixes,
+) -> Result<(), NodeError> {
+    for text in nodes {
+        if Partitioning::of(&text.labels) != Some(Partitioning::Of(snapshot.kind())) {
+            continue;
+        }
+        match build(snapshot, text, fixes) {
+            Ok(node) => snapshot.insert(node),
+            Err(_) if fixes.has(Fix::BadNode) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn node(text: NodeText, gpus: Vec<Gpu>, annotated: usize) -> Node {
