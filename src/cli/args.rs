@@ -152,6 +152,9 @@ pub(super) struct Gpus {
     /// Show what a layout leaves free, such as `3g@4 1g 1g`
     #[arg(long, requires = "model")]
     pub(super) layout: Option<String>,
+    /// Show where nos' two tables of geometries are wrong or incomplete for it
+    #[arg(long, requires = "model", conflicts_with = "layout")]
+    pub(super) check_nos: bool,
     /// Draw its profiles and places into this SVG file too
     #[arg(long, value_name = "FILE", requires = "model")]
     pub(super) svg: Option<PathBuf>,

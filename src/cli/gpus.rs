@@ -6,6 +6,8 @@ use crate::gpu::driver::{self, Driver};
 use crate::gpu::{
     Catalogue, Confidence, Fragmentation, Geometry, Layout, Product, ProductSpec, Profile, ProfileSet, State,
 };
+use crate::partition::nos::hardware::{self, Check, Infeasible};
+use crate::partition::nos::table::Tables;
 use crate::report;
 use crate::scenario;
 use serde_json::{Value, json};
@@ -45,6 +47,9 @@ pub(super) fn gpus(verb: &Gpus, terminal: &Terminal) -> Result<(), Failure> {
         report::atomic(file, |out| out.write_all(svg.as_bytes()))
             .map_err(|error| Failure::Output(error.to_string()))?;
         terminal.say(&format!("wrote {}", file.display()));
+    }
+    if verb.check_nos {
+        return print(&check_nos(product));
     }
     if let Some(layout) = &verb.layout {
         return print(&self::layout(product, layout)?);
@@ -156,7 +161,7 @@ fn geometries(product: &Product, set: ProfileSet) -> String {
                 (true, false) => "   (without places: create the larger slices first)",
                 (false, _) => "   (needs explicit places)",
             };
-        text += &format!("  {}{note}\n", describe(product, geometry));
+        text += &format!("  {}{note}\n", geometry.describe(product));
     }
     let confidence = driver::confidence(product).word();
     text + &format!(
@@ -164,19 +169,56 @@ fn geometries(product: &Product, set: ProfileSet) -> String {
     )
 }
 
-/// `3g.20gb + 2g.10gb + 1g.5gb x2`, larger ones first.
-fn describe(product: &Product, geometry: Geometry) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    let mut order: Vec<u8> = geometry.counts().map(|(p, _)| p).collect();
-    order.sort_by_key(|p| product.at(*p).size_order());
-    for profile in order {
-        let name = product.at(profile).name();
-        parts.push(match geometry.count(profile) {
-            1 => name.to_owned(),
-            n => format!("{name} x{n}"),
-        });
+/// Where nos' two tables are wrong or incomplete for a product.
+fn check_nos(product: &Product) -> String {
+    let mut text = String::new();
+    for (name, tables) in [
+        ("the table that nos' charts deploy", Tables::deployed()),
+        ("the table in nos' code (its unit tests)", Tables::builtin()),
+    ] {
+        text += &format!("{name}\n");
+        let checks = hardware::check(product, &tables);
+        if checks.is_empty() {
+            text += &format!("  no entry for {}: nos leaves such nodes as they are\n", product.id());
+        }
+        for check in checks {
+            text += &entry(product, &check);
+        }
     }
-    parts.join(" + ")
+    text
+}
+
+/// One entry of nos' tables, a line for each finding.
+fn entry(product: &Product, check: &Check) -> String {
+    let mut lines = Vec::new();
+    if !check.is_label {
+        lines.push(format!("no board carries this label (nvidia.com/gpu.product={})", product.label()));
+    }
+    for Infeasible { geometry, unknown } in &check.infeasible {
+        let listed: Vec<String> = geometry.iter().map(|(p, n)| format!("{p} x{n}")).collect();
+        let why = match unknown.is_empty() {
+            true => String::new(),
+            false => format!(" (it has no {})", unknown.join(", ")),
+        };
+        lines.push(format!("impossible: {}{why}", listed.join(" + ")));
+    }
+    let old =
+        check.old_names.iter().map(|(old, today)| format!("old name: {old} is {today} on today's drivers"));
+    lines.extend(old);
+    let mut each = |what: &str, geometries: &[Geometry]| {
+        lines.extend(geometries.iter().map(|g| format!("{what}: {}", g.describe(product))));
+    };
+    each("missing, though maximal", &check.missing);
+    each("listed, though more fits", &check.not_maximal);
+    each("needs the larger slices created first", &check.depends_on_order);
+    let never: Vec<&str> = check.never_offered.iter().map(|p| product.at(*p).name()).collect();
+    if !never.is_empty() {
+        lines.push(format!("never offered: {}", never.join(", ")));
+    }
+    if lines.is_empty() {
+        lines.push("as the hardware has it".to_owned());
+    }
+    lines.iter().fold(format!("  {}\n", check.model), |text, line| text + &format!("    {line}\n"))
 }
 
 /// Rows that are less sure than the product.

@@ -4,7 +4,7 @@
 //! stands, what is pinned and what is in the way are compared in single instructions. Places are
 //! numbered by start, then NVML enum, which is the order in which ties are broken everywhere.
 
-use super::product::{Engines, Profile};
+use super::product::{Engines, Product, Profile};
 use std::fmt;
 
 /// One slice: a profile at a start.
@@ -266,6 +266,18 @@ impl Geometry {
     #[must_use]
     pub fn plus(self, profile: u8) -> Geometry {
         if self.count(profile) == 15 { self } else { Geometry(self.0 + (1 << (4 * profile))) }
+    }
+
+    /// As people write it, larger profiles first: `3g.20gb + 2g.10gb + 1g.5gb x2`.
+    #[must_use]
+    pub fn describe(self, product: &Product) -> String {
+        let mut counts: Vec<(u8, u8)> = self.counts().collect();
+        counts.sort_by_key(|(profile, _)| product.at(*profile).size_order());
+        let part = |(profile, n): &(u8, u8)| match n {
+            1 => product.at(*profile).name().to_owned(),
+            n => format!("{} x{n}", product.at(*profile).name()),
+        };
+        counts.iter().map(part).collect::<Vec<_>>().join(" + ")
     }
 
     /// How many slices.

@@ -26,6 +26,7 @@ mod choice;
 pub mod control;
 mod fix;
 mod gpu;
+pub mod hardware;
 mod mig;
 mod mps;
 pub mod names;

@@ -174,6 +174,8 @@ fn the_catalogue_is_printed() {
     stage
         .run(&["gpus", "a100-40gb", "--layout", "3g@0 4g"])
         .fails(2, &["no room", "nearest that fit: [3g.20gb@0, 3g.20gb]"]);
+    let nos = stage.run(&["gpus", "a100-80gb", "--check-nos"]).ok().stdout;
+    assert!(nos.contains("impossible: 2g.20gb x2 + 3g.20gb x1 (it has no 3g.20gb)"), "{nos}");
     stage.run(&["gpus", "t4", "--svg", "t4.svg"]).fails(2, &["has no MIG"]);
     stage.run(&["gpus", "a30", "--svg", "a30.svg"]).ok();
     assert!(std::fs::read_to_string(stage.path("a30.svg")).expect("written").starts_with("<svg"));

@@ -37,6 +37,16 @@ impl Tables {
             .expect("the deployed table is valid")
     }
 
+    /// The table in nos' code (pkg/gpu/mig/known_configs.go), which a deployed nos never uses.
+    ///
+    /// # Panics
+    /// Never: a test reads it.
+    #[must_use]
+    pub fn builtin() -> Tables {
+        Tables::read(include_str!("../../../data/nos-builtin-geometries.yaml"), "nos-builtin-geometries.yaml")
+            .expect("the table of nos' code is valid")
+    }
+
     /// The table of a file, checked as nos checks it at its start: at least one entry, profiles that
     /// contain `<n>g.<m>gb`, quantities of 1 or more. A model listed twice keeps its last entry.
     ///
