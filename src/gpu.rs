@@ -12,6 +12,16 @@
 //! The same four slices beside a 3g at 0 do not fit: no plain 1g starts at 7. Names are not keys
 //! between products (`1g.10gb` is the plain slice of an A100-80GB and the double-memory slice of an
 //! A100-40GB), so a slice is always meant on one product.
+//!
+//! | part | answers |
+//! |---|---|
+//! | [`Catalogue`], [`Product`] | what is known of a product, and how surely; a user's rows pass the same constructor |
+//! | [`Layout`], [`Places`] | which slices can stand together; sets of places are one word |
+//! | [`States`] | every layout in tables: what fits, where, what comes next, in one lookup |
+//! | [`plan`](plan()) | from what stands to what is wanted, in the fewest steps, or who is in the way |
+//! | [`driver`] | where the driver puts a slice that was given no place (a fitted model) |
+//! | [`tools`] | where mig-parted, the nos agent and the DRA driver end up |
+//! | [`Fragmentation`] | how much of what is free can serve a demand |
 
 mod catalogue;
 pub mod driver;
