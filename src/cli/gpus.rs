@@ -11,14 +11,16 @@ use crate::partition::nos::table::Tables;
 use crate::report;
 use crate::scenario;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
 
 /// The catalogue inside the program, with a user's file laid over it; and the rows of that file.
-pub(super) fn catalogue(file: Option<&Path>) -> Result<(Vec<ProductSpec>, Catalogue), Failure> {
-    let Some(file) = file else { return Ok((Vec::new(), Catalogue::builtin().clone())) };
+pub(super) fn catalogue(file: Option<&Path>) -> Result<(Vec<ProductSpec>, Cow<'static, Catalogue>), Failure> {
+    let Some(file) = file else { return Ok((Vec::new(), Cow::Borrowed(Catalogue::builtin()))) };
     let text = super::run::read_text(file)?;
-    Ok(scenario::load_gpus(&text, &file.display().to_string(), Catalogue::builtin())?)
+    let (rows, catalogue) = scenario::load_gpus(&text, &file.display().to_string(), Catalogue::builtin())?;
+    Ok((rows, Cow::Owned(catalogue)))
 }
 
 /// Does the verb.
@@ -145,10 +147,9 @@ fn facts(product: &Product) -> String {
 
 /// Maximal geometries, and which of them a tool that gives no places cannot count on.
 fn geometries(product: &Product, set: ProfileSet) -> String {
-    let kept: Vec<u8> = product.profiles().iter().filter(|p| set.contains(p)).map(Profile::index).collect();
     let states = product.states();
     let driver = Driver::new(product);
-    let mut maximal = states.maximal_geometries(&kept);
+    let mut maximal = states.maximal_geometries(&product.profiles_of(set));
     maximal.sort_by_key(|g| states.by_size(*g).map(|p| product.at(p).size_order()).collect::<Vec<_>>());
     let mut text = "\nmaximal geometries\n".to_owned();
     for geometry in maximal {

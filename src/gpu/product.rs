@@ -532,8 +532,13 @@ impl Product {
     /// How many layouts there are of the profiles of a set.
     #[must_use]
     pub fn counts(&self, set: ProfileSet) -> Counts {
-        let keep = self.profiles.iter().filter(|p| set.contains(p)).map(|p| p.index);
-        self.states().counts(&keep.collect::<Vec<_>>())
+        self.states().counts(&self.profiles_of(set))
+    }
+
+    /// The profiles of a set, by index.
+    #[must_use]
+    pub fn profiles_of(&self, set: ProfileSet) -> Vec<u8> {
+        self.profiles.iter().filter(|p| set.contains(p)).map(|p| p.index).collect()
     }
 
     /// The profile of a name or an alias.

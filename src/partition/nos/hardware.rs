@@ -65,9 +65,7 @@ fn entry(product: &Product, model: &str, listed: &[Geometry]) -> Check {
         depends_on_order: Vec::new(),
         never_offered: Vec::new(),
     };
-    let base: Vec<u8> =
-        product.profiles().iter().filter(|p| ProfileSet::Base.contains(p)).map(Profile::index).collect();
-    let maximal = states.maximal_geometries(&base);
+    let maximal = states.maximal_geometries(&product.profiles_of(ProfileSet::Base));
     let mut offered = BTreeSet::new();
     let mut feasible = Vec::new();
     for geometry in listed {
