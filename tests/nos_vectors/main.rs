@@ -10,9 +10,11 @@
 mod explore;
 mod kube;
 mod observed;
+mod oracle;
 mod rules;
-
+mod slow;
 mod unit;
+mod worlds;
 
 use explore::{by_seeds, explore};
 use serde_json::Value;

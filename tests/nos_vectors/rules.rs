@@ -411,6 +411,25 @@ fn what_was_changed_in_place_counts_until_a_node_is_kept() {
     }
 }
 
+/// §2.3: what is desired is written down after each placement, so an entry of 0 that a refused pod
+/// leaves on a GPU afterwards is not in it.
+#[test]
+fn what_a_refused_pod_leaves_behind_is_not_desired() {
+    // The node has two slices of 4g left, no GPU has both.
+    let free = [("0-4g.24gb-free", 1), ("1-4g.24gb-free", 1), ("2-4g.24gb-free", 1)];
+    let nodes = [node("n", Kind::Mig, 3, &free)];
+    for (priority, zeros) in [(-1, 1), (1, 2)] {
+        let mut refused = pod(json!({ MIG_1G: "0", MIG_4G: "2" }));
+        refused["priority"] = json!(priority);
+        let world = World::new(Kind::Mig, &nodes, &[slice(MIG_2G, 2), refused], Fixes::NONE);
+        let found = shown(&world.expect("a snapshot"), Fixes::NONE);
+        assert_eq!(found[0][1], json!([0]));
+        let entries =
+            found[0][2].as_array().expect("GPUs").iter().map(|gpu| gpu.as_object().map(|g| g.len()));
+        assert_eq!(entries.collect::<Vec<_>>(), vec![Some(zeros); 3], "{priority}: {found}");
+    }
+}
+
 /// A node without GPUs of its own is nobody's candidate, and nothing in it panics.
 #[test]
 fn empty_and_absurd_inputs_are_answered() {

@@ -85,6 +85,9 @@ pub(super) struct Asked<'a> {
     pub(super) raw: Counts,
     /// The same by profile, in order of name.
     pub(super) slices: Vec<(ResourceId, i64)>,
+    /// Whether one of several slices is asked for 0 times: a GPU that refuses the pod may keep an
+    /// entry of 0 all the same.
+    leaves_zeros: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -93,7 +96,9 @@ impl<'a> Asked<'a> {
         raw.retain(|name| snapshot.names().slice(snapshot.kind(), name).is_some());
         let mut total = shape.requests.clone();
         total.charge(&shape.overhead);
-        Asked { shape, total, raw, slices: snapshot.named_slices(&shape.requests.scalars) }
+        let slices = snapshot.named_slices(&shape.requests.scalars);
+        let leaves_zeros = 1 < slices.len() && slices.iter().any(|(_, count)| *count == 0);
+        Asked { shape, total, raw, slices, leaves_zeros }
     }
 }
 
@@ -319,14 +324,16 @@ impl<'a> Visits<'a> {
         // Pods go onto the updated node, or, if no GPU changed, onto the copy that was made before
         // allocatable slices were counted anew.
         let mut target = std::mem::take(if updated { &mut self.original } else { &mut self.fork });
-        let (pods, helps) = self.place(&mut target, tracker, choices);
+        let placed = self.place(&mut target, tracker, choices);
         *(if updated { &mut self.original } else { &mut self.fork }) = target;
+        let Placed { pods, helps, desired } = placed;
         if helps || (!pods.is_empty() && !self.settings.fixes.has(Fix::AnyPodCommits)) {
             self.committed = true;
             for pod in &pods {
                 self.placed[*pod] = true;
             }
-            let gpus = self.original.gpus.iter().map(|gpu| (gpu.index, gpu.geometry())).collect();
+            // Without an update, pods were placed on the copy, and the node itself shows nothing of them.
+            let gpus = desired.filter(|_| updated).unwrap_or_else(|| geometries(&self.original));
             return Some(Recut { node: node.id, name: node.name.clone(), updated, gpus, pods });
         }
         for pod in pods {
@@ -348,15 +355,10 @@ impl<'a> Visits<'a> {
         None
     }
 
-    /// Places pods in order; says which, and whether one of them had lacked slices.
-    fn place(
-        &mut self,
-        node: &mut Node,
-        tracker: &mut Tracker,
-        choices: &mut dyn Choices,
-    ) -> (Vec<usize>, bool) {
+    /// Places pods in order.
+    fn place(&mut self, node: &mut Node, tracker: &mut Tracker, choices: &mut dyn Choices) -> Placed {
         self.visit += 1;
-        let (mut placed, mut helps) = (Vec::new(), false);
+        let mut placed = Placed::default();
         let mut shapes_left: Vec<usize> = self.lines.iter().map(|line| line.shapes).collect();
         let first = |(line, l): (usize, &Line)| Some(Reverse((*l.positions.first()?, line, 0)));
         let mut heads: BinaryHeap<_> = self.lines.iter().enumerate().filter_map(first).collect();
@@ -370,11 +372,15 @@ impl<'a> Visits<'a> {
                 if self.refused[shape] == self.visit || self.is_done(pod) {
                     continue;
                 }
-                match self.offer(node, shape, placed.len() as i64, choices) {
+                if self.asked[shape].leaves_zeros && placed.desired.is_none() {
+                    placed.desired = Some(geometries(node));
+                }
+                match self.offer(node, shape, placed.pods.len() as i64, choices) {
                     Offer::Taken => {
-                        helps |= tracker.lacks(pod);
+                        placed.helps |= tracker.lacks(pod);
+                        placed.desired = None;
+                        placed.pods.push(pod);
                         tracker.remove(pod);
-                        placed.push(pod);
                     }
                     Offer::RefusedPod => {}
                     Offer::RefusedShape => {
@@ -391,7 +397,7 @@ impl<'a> Visits<'a> {
                 heads.push(Reverse((*position, line, at)));
             }
         }
-        (placed, helps)
+        placed
     }
 
     fn is_done(&self, pod: usize) -> bool {
@@ -416,6 +422,23 @@ impl<'a> Visits<'a> {
         self.totals.request(&asked.total.scalars, 1);
         Offer::Taken
     }
+}
+
+/// Slices of a node's GPUs, as a plan asks for them.
+fn geometries(node: &Node) -> Vec<(i64, Counts)> {
+    node.gpus.iter().map(|gpu| (gpu.index, gpu.geometry())).collect()
+}
+
+/// What a visit placed.
+#[derive(Debug, Default)]
+struct Placed {
+    /// Pods in order of placement.
+    pods: Vec<usize>,
+    /// Whether one of them had lacked slices.
+    helps: bool,
+    /// What the GPUs had after the last of them, if a later one may have left entries of 0: nos
+    /// writes down what it sees after each placement.
+    desired: Option<Vec<(i64, Counts)>>,
 }
 
 /// What became of a pod on a node.
