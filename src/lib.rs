@@ -18,7 +18,7 @@
 //! 5 judgement  sched metrics              what to do next · how well it went
 //! 4 telling    perf record                how fast it runs there · what happened
 //! 3 state      cluster partition          who holds what · how GPUs should be cut for who waits
-//! 2 nouns      workload                   what is asked for, and the truth about it
+//! 2 nouns      workload manifest          what is asked for, and the truth about it · Kubernetes objects
 //! 1 physics    engine gpu stats yaml      event queue · device geometry · samples · files of keys
 //! 0 ground     units id rng diag          quantities · typed names · seeded streams · complaints
 //! ```
@@ -62,6 +62,7 @@ pub mod gpu;
 pub mod stats;
 pub mod yaml;
 
+pub mod manifest;
 pub mod workload;
 
 pub mod cluster;

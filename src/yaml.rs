@@ -28,7 +28,7 @@ pub use overlay::overlay;
 pub use read::read;
 pub use schema::schema;
 pub use table::{Alternative, Choice, Interval, Key, Kind, List, Object, Presence};
-pub use tree::{Entry, Node, Shape, parse};
+pub use tree::{Entry, Node, Shape, documents, parse};
 
 use crate::diag::{Diagnostic, Severity};
 use std::collections::BTreeSet;

@@ -14,6 +14,10 @@ use std::rc::Rc;
 /// scenario has some thousands; nine lines of nested aliases can ask for billions.
 const NODES: usize = 250_000;
 
+/// Most nodes of a file of several documents. What `kubectl get pods -A -o json` prints has some
+/// hundreds for each pod.
+const NODES_OF_MANY: usize = 5_000_000;
+
 /// Most levels of lists and maps, through aliases too. The deepest table has eight.
 const DEPTH: usize = 64;
 
@@ -142,20 +146,24 @@ pub(super) fn clip(text: &str) -> String {
 /// # Errors
 /// What stops the reading: text that is not YAML, or too much of it.
 pub fn parse(text: &str, problems: &mut Vec<Problem>) -> Result<Rc<Node>, Problem> {
-    let mut builder = Builder { open: Vec::new(), anchors: Vec::new(), left: NODES, root: None, problems };
-    for event in Parser::new_from_str(text) {
-        match event {
-            Ok((event, span)) => builder.take(event, &bytes(&span))?,
-            Err(error) => {
-                let at = error.marker().byte_offset().unwrap_or(0);
-                return Err(Problem::new("bad-yaml", &(at..at + 1), format!("not YAML: {}", error.info())));
-            }
-        }
+    let mut builder = Builder::new(NODES, problems);
+    builder.all(text)?;
+    match (builder.roots.get(1), builder.roots.first()) {
+        (Some(second), _) => Err(Problem::new("bad-yaml", &second.at, "a second document; a file holds one")),
+        (None, Some(root)) => Ok(root.clone()),
+        (None, None) => Err(Problem::new("bad-yaml", &(0..0), "the file is empty")),
     }
-    match builder.root {
-        Some(root) => Ok(root),
-        None => Err(Problem::new("bad-yaml", &(0..0), "the file is empty")),
+}
+
+/// Reads every document of a text, those without a value left out. What stops the reading is one of
+/// the complaints; the documents before it are returned.
+pub fn documents(text: &str, problems: &mut Vec<Problem>) -> Vec<Rc<Node>> {
+    let mut builder = Builder::new(NODES_OF_MANY, problems);
+    if let Err(problem) = builder.all(text) {
+        builder.problems.push(problem);
     }
+    builder.roots.retain(|root| !root.is_null());
+    builder.roots
 }
 
 fn bytes(span: &Span) -> Range<usize> {
@@ -174,12 +182,31 @@ struct Builder<'p> {
     open: Vec<Open>,
     /// Finished nodes by the parser's number of their anchor.
     anchors: Vec<Option<Rc<Node>>>,
+    most: usize,
     left: usize,
-    root: Option<Rc<Node>>,
+    roots: Vec<Rc<Node>>,
     problems: &'p mut Vec<Problem>,
 }
 
 impl Builder<'_> {
+    fn new(most: usize, problems: &mut Vec<Problem>) -> Builder<'_> {
+        Builder { open: Vec::new(), anchors: Vec::new(), most, left: most, roots: Vec::new(), problems }
+    }
+
+    fn all(&mut self, text: &str) -> Result<(), Problem> {
+        for event in Parser::new_from_str(text) {
+            match event {
+                Ok((event, span)) => self.take(event, &bytes(&span))?,
+                Err(error) => {
+                    let at = error.marker().byte_offset().unwrap_or(0);
+                    let message = format!("not YAML: {}", error.info());
+                    return Err(Problem::new("bad-yaml", &(at..at + 1), message));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn take(&mut self, event: Event<'_>, at: &Range<usize>) -> Result<(), Problem> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -227,7 +254,7 @@ impl Builder<'_> {
 
     fn add(&mut self, node: Rc<Node>, anchor: usize, cost: usize) -> Result<(), Problem> {
         self.left = self.left.checked_sub(cost).ok_or_else(|| {
-            Problem::new("too-large", &node.at, format!("the document has more than {NODES} values"))
+            Problem::new("too-large", &node.at, format!("the document has more than {} values", self.most))
                 .help("aliases count as often as they are used; pods belong in a trace file")
         })?;
         if DEPTH < self.open.len() + node.depth {
@@ -239,8 +266,7 @@ impl Builder<'_> {
         }
         match self.open.last_mut() {
             Some(open) => open.children.push(node),
-            None if self.root.is_none() => self.root = Some(node),
-            None => return Err(Problem::new("bad-yaml", &node.at, "a second document; a file holds one")),
+            None => self.roots.push(node),
         }
         Ok(())
     }
