@@ -14,7 +14,7 @@
 //! 9 roof       cli                        words on the command line -> a verb; the only printing
 //! 8 verbs      experiment                 a scenario -> runs, one or many -> results
 //! 7 papers     scenario report            what to run · what came out
-//! 6 worlds     sim trace                  the imagined cluster · the recorded one
+//! 6 worlds     sim trace device           the imagined cluster · the recorded one · the real one
 //! 5 judgement  sched metrics              what to do next · how well it went
 //! 4 telling    perf record                how fast it runs there · what happened
 //! 3 state      cluster partition          who holds what · how GPUs should be cut for who waits
@@ -74,6 +74,7 @@ pub mod record;
 pub mod metrics;
 pub mod sched;
 
+pub mod device;
 pub mod sim;
 pub mod trace;
 
