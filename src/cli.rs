@@ -8,6 +8,7 @@ mod args;
 mod gpus;
 mod run;
 mod trace;
+mod validate;
 
 use crate::diag::{self, Diagnostic};
 use crate::{experiment, scenario};
@@ -23,6 +24,8 @@ enum Failure {
     Input(Vec<Diagnostic>),
     /// Something could not be written.
     Output(String),
+    /// The answer, which was printed, is no: the exit code that says so.
+    No(u8),
 }
 
 impl Failure {
@@ -108,6 +111,8 @@ fn dispatch(args: Args) -> ExitCode {
         Verb::Trace(TraceVerb::Inspect(verb)) => trace::inspect(verb, &terminal),
         Verb::Trace(TraceVerb::Generate(verb)) => trace::generate(verb, &terminal),
         Verb::Gpus(verb) => gpus::gpus(verb, &terminal),
+        Verb::Validate(verb) => validate::validate(verb, &terminal),
+        Verb::Device(verb) => validate::device(verb, &terminal),
         Verb::Init { folder } => init(folder, &terminal),
         Verb::Schema => print(&format!("{:#}\n", scenario::schema())),
         Verb::Completions { shell } => completions(*shell),
@@ -123,6 +128,7 @@ fn dispatch(args: Args) -> ExitCode {
             eprintln!("error: {message}");
             ExitCode::from(3)
         }
+        Err(Failure::No(code)) => ExitCode::from(code),
     }
 }
 

@@ -53,6 +53,11 @@ pub(super) enum Verb {
     Trace(TraceVerb),
     /// List the GPUs of the catalogue, or show one: facts, MIG places, layouts
     Gpus(Gpus),
+    /// Ask the catalogue and real GPUs whether layouts can be; read-only unless --apply is given
+    Validate(Box<Validate>),
+    /// Save what the driver says of the GPUs of this machine
+    #[command(subcommand)]
+    Device(DeviceVerb),
     /// Write a first scenario and trace to edit
     #[command(
         before_help = "Examples:\n  slicewise init mine\n  slicewise init mine && slicewise run mine/scenario.yaml"
@@ -82,6 +87,9 @@ pub(super) enum Verb {
 impl Verb {
     /// Whether complaints are to be JSON too.
     pub(super) fn wants_json(&self) -> bool {
+        if let Verb::Validate(validate) = self {
+            return validate.format == ValidateFormat::Json;
+        }
         matches!(
             self,
             Verb::Run(Run { format: TableFormat::Json, .. })
@@ -161,6 +169,105 @@ pub(super) struct Gpus {
     /// YAML file of GPUs to lay over the catalogue
     #[arg(long, value_name = "FILE", env = "SLICEWISE_GPUS")]
     pub(super) gpus: Option<PathBuf>,
+}
+
+/// Arguments of `validate`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    before_help = "Examples:\n  slicewise validate --offline --product a100-40gb --geometry '3g 1g x4'\n  slicewise validate scenarios/quickstart.yaml --out report\n  slicewise validate --reply a100.json --layout '3g@4 1g@0'\n  sudo slicewise validate --apply --uuid GPU-... --geometry '3g 2g x2'",
+    after_help = "Levels: 0 the catalogue alone (--offline); 1 reads the GPUs (the default); 2 re-cuts the GPUs named by\n--uuid, verifies, and puts back what stood (--apply); 3 may also turn MIG on for the time (--toggle-mig).\n\nExit codes: 0 feasible (and with --apply restored); 1 not feasible, or without a target a device that is not\nas the catalogue says; 2 usage or input; 3 blocked by a precondition, nothing was touched, or the report\ncould not be written; 4 an error came and the GPUs are as before; 5 a GPU is not as before: what is missing\nis listed; 130 interrupted, and the GPUs are as before."
+)]
+pub(super) struct Validate {
+    /// Scenario whose MIG layouts are asked for, `-` for standard input
+    pub(super) scenario: Option<PathBuf>,
+    /// Layout to ask for, such as `3g@4 1g@0 1g`; again for more
+    #[arg(long, value_name = "SLICES")]
+    pub(super) layout: Vec<String>,
+    /// Geometry to ask for, such as `3g 1g x4`: the planner chooses the places; again for more
+    #[arg(long, value_name = "SLICES")]
+    pub(super) geometry: Vec<String>,
+    /// Catalogue id, NVML name or label that layouts and geometries are for
+    #[arg(long, value_name = "MODEL")]
+    pub(super) product: Option<String>,
+    /// GPU of this machine, by UUID; again for more [default at level 1: all]
+    #[arg(long, value_name = "UUID", conflicts_with_all = ["offline", "reply"])]
+    pub(super) uuid: Vec<String>,
+    /// Level 0: ask the catalogue alone
+    #[arg(long, conflicts_with_all = ["reply", "apply", "recover"])]
+    pub(super) offline: bool,
+    /// Judge a reply that `slicewise device save` wrote
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["apply", "recover"])]
+    pub(super) reply: Option<PathBuf>,
+    /// Level 2: make each target on the GPUs named by --uuid, verify it, and put back what stood
+    #[arg(long)]
+    pub(super) apply: bool,
+    /// Level 3: turn MIG on for the time where it is off
+    #[arg(long)]
+    pub(super) toggle_mig: bool,
+    /// With --apply: check everything and print the steps, but change nothing
+    #[arg(long, requires = "apply")]
+    pub(super) dry_run: bool,
+    /// Go on though another manager of MIG was seen on this machine
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Only finish restoring what an interrupted --apply left
+    #[arg(long, conflicts_with_all = ["apply", "layout", "geometry", "scenario"])]
+    pub(super) recover: bool,
+    /// Folder of locks, snapshots and journals [default: /var/lib/slicewise for root, else
+    /// $XDG_STATE_HOME/slicewise]
+    #[arg(long, value_name = "DIR", env = "SLICEWISE_STATE_DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    /// NVML library to load [default: the system's]
+    #[arg(long, value_name = "FILE", env = "SLICEWISE_NVML")]
+    pub(super) nvml: Option<PathBuf>,
+    /// Value of a ${NAME} in the scenario's file names; without it the environment's
+    #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
+    pub(super) set: Vec<(String, String)>,
+    /// YAML file of GPUs to lay over the catalogue
+    #[arg(long, value_name = "FILE", env = "SLICEWISE_GPUS")]
+    pub(super) gpus: Option<PathBuf>,
+    /// Form of the output
+    #[arg(short = 'o', long, value_enum, default_value_t = ValidateFormat::Text)]
+    pub(super) format: ValidateFormat,
+    /// Write validate.html and validate.json into this folder too
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Exit with 0 whatever the answer, unless a GPU is not as it was
+    #[arg(long)]
+    pub(super) exit_zero: bool,
+}
+
+/// Forms of what `validate` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ValidateFormat {
+    /// For people
+    Text,
+    /// For scripts
+    Json,
+}
+
+/// Verbs of `device`.
+#[derive(Debug, Subcommand)]
+pub(super) enum DeviceVerb {
+    /// Ask the driver everything that changes nothing, and save its answers
+    Save(Save),
+}
+
+/// Arguments of `device save`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    before_help = "Examples:\n  slicewise device save a100.json\n  slicewise device save - --uuid GPU-... | less",
+    after_help = "The file is JSON, a call of NVML a line with its arguments, code and fields; `slicewise validate --reply`\nreads it anywhere.\n\nExit codes: 0 saved, 2 usage, 3 no driver to ask, or could not write."
+)]
+pub(super) struct Save {
+    /// File to write, `-` for standard output
+    pub(super) file: PathBuf,
+    /// GPU by UUID; again for more [default: all]
+    #[arg(long, value_name = "UUID")]
+    pub(super) uuid: Vec<String>,
+    /// NVML library to load [default: the system's]
+    #[arg(long, value_name = "FILE", env = "SLICEWISE_NVML")]
+    pub(super) nvml: Option<PathBuf>,
 }
 
 /// Forms of what `gpus` prints.

@@ -74,6 +74,8 @@ impl Code {
     pub const RESET_REQUIRED: Code = Code(16);
     /// Library and kernel module are of different drivers.
     pub const LIB_RM_VERSION_MISMATCH: Code = Code(18);
+    /// There is no such thing.
+    pub const NOT_FOUND: Code = Code(6);
     /// The array was too short.
     pub const INSUFFICIENT_SIZE: Code = Code(7);
     /// The argument means nothing: when enumerating, perhaps the end.

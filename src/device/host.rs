@@ -22,6 +22,8 @@ impl Default for Host {
 /// Programs that cut GPUs themselves. `/proc/…/comm` holds the first 15 letters of a name.
 const MANAGERS: [&str; 3] = ["nvidia-mig-manager", "nvidia-mig-parted", "gpu-kubelet-plugin"];
 const COMM: usize = 15;
+/// The daemon that keeps the driver loaded holds every device file and uses none: `nvidia-persistenced`.
+const PERSISTENCED: &str = "nvidia-persiste";
 
 impl Host {
     /// The number of this boot; empty where the system has none.
@@ -75,7 +77,8 @@ impl Host {
         let file = PathBuf::from(format!("/dev/nvidia{minor}"));
         let mut found = Vec::new();
         for (pid, folder) in self.processes() {
-            if pid == std::process::id() {
+            let comm = fs::read_to_string(folder.join("comm")).unwrap_or_default();
+            if pid == std::process::id() || comm.trim() == PERSISTENCED {
                 continue;
             }
             let Ok(entries) = fs::read_dir(folder.join("fd")) else { continue };

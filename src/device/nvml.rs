@@ -431,6 +431,25 @@ impl Nvml {
         check("nvmlDeviceSetMigMode", Asked::Change, Code(status))
     }
 
+    /// The profile ids of a GPU.
+    ///
+    /// # Errors
+    /// A call failed with more than "there is none".
+    pub fn profile_ids(&self, uuid: &str) -> Result<Vec<u32>, Failed> {
+        let device = self.device(uuid)?;
+        let mut reply = Reply::empty();
+        let ids = self.read_profiles(&mut reply, 0, device);
+        let broken = reply.calls.iter().map(|c| c.code).find(|code| {
+            !matches!(code.class(Asked::Enumerate), Class::Done | Class::Absent | Class::Unsupported)
+        });
+        match broken {
+            Some(code) => {
+                Err(Failed { call: "nvmlDeviceGetGpuInstanceProfileInfo", asked: Asked::Enumerate, code })
+            }
+            None => Ok(ids),
+        }
+    }
+
     /// What stands on a GPU: GPU instances of these profile ids with their compute instances.
     ///
     /// # Errors

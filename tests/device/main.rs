@@ -2,6 +2,10 @@
 //! is loaded as the real library would be.
 #![expect(clippy::print_stdout, reason = "counts of what was tried are printed")]
 
+mod applying;
+mod faults;
 mod geometries;
+mod kills;
 mod reading;
 mod stand;
+mod trial;

@@ -1,0 +1,295 @@
+//! `slicewise validate` and `slicewise device`: the catalogue and real GPUs asked whether a layout can
+//! be.
+
+use super::args::{DeviceVerb, Save, Validate, ValidateFormat};
+use super::{Failure, Terminal, print};
+use crate::cluster::spec::Mode;
+use crate::device::{Host, Inventory, Nvml, Reply};
+use crate::diag::Diagnostic;
+use crate::gpu::{Catalogue, Product};
+use crate::report;
+use crate::validate::apply::{self, Event, Session};
+use crate::validate::{self, Outcome, Report, Target};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long a driver is given before it is asked again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Does the verb.
+pub(super) fn validate(args: &Validate, terminal: &Terminal) -> Result<(), Failure> {
+    sound(args)?;
+    let (_, catalogue) = super::gpus::catalogue(args.gpus.as_deref())?;
+    let mut catalogue = catalogue.into_owned();
+    let product = args.product.as_deref().map(|name| find(&catalogue, name)).transpose()?.cloned();
+    let mut targets = written(args, product.as_ref())?;
+    if let Some(scenario) = &args.scenario {
+        targets.extend(of_scenario(scenario, args, &mut catalogue, terminal)?);
+    }
+    if let Some(out) = &args.out {
+        report::writable(out).map_err(|error| Failure::Output(error.to_string()))?;
+    }
+    let report = if args.offline {
+        if targets.is_empty() {
+            let help = "name a layout: slicewise validate --offline --product a100-40gb --layout '3g@4 1g'";
+            return Err(Failure::input("no-target", "--offline", "nothing to judge", help));
+        }
+        validate::offline(&catalogue, product.as_ref(), &targets)
+    } else if let Some(file) = &args.reply {
+        let inventory = Inventory::of(&saved(file)?);
+        validate::device(&inventory, &catalogue, &targets, &format!("the saved reply {}", file.display()))
+    } else {
+        on_devices(args, &catalogue, &targets, terminal)?
+    };
+    finish(args, &report, terminal)
+}
+
+/// What the options must have among them, which clap cannot say.
+fn sound(args: &Validate) -> Result<(), Failure> {
+    let mut wrong = Vec::new();
+    let mut say = |code, word: &str, message: &str, help: &str| {
+        wrong.push(Diagnostic::error(code, word, message).help(help));
+    };
+    let changes = if args.recover { "--recover" } else { "--apply" };
+    if (args.apply || args.recover) && args.uuid.is_empty() {
+        let help = "`nvidia-smi -L` lists them; \"all\" and indices are never taken";
+        say("no-uuid", changes, "GPUs are changed only when each is named by --uuid", help);
+    }
+    if args.toggle_mig && !args.apply && !args.recover {
+        say("toggle-alone", "--toggle-mig", "is for --apply and --recover", "add --apply");
+    }
+    if args.apply && args.layout.is_empty() && args.geometry.is_empty() && args.scenario.is_none() {
+        let help = "add --layout, --geometry or a scenario";
+        say("no-target", "--apply", "nothing to make", help);
+    }
+    for uuid in args.uuid.iter().filter(|u| !u.starts_with("GPU-")) {
+        let help = "a GPU's UUID begins with GPU-; `nvidia-smi -L` lists them";
+        say("bad-uuid", uuid, "is no UUID of a GPU", help);
+    }
+    let mut seen: Vec<&String> = Vec::new();
+    for uuid in &args.uuid {
+        if seen.contains(&uuid) {
+            say("twice", uuid, "is named twice", "name each GPU once");
+        }
+        seen.push(uuid);
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.into()) }
+}
+
+fn find<'a>(catalogue: &'a Catalogue, name: &str) -> Result<&'a Product, Failure> {
+    catalogue.find(name).ok_or_else(|| {
+        let help = match catalogue.suggest(name) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`slicewise gpus` lists the models".to_owned(),
+        };
+        Failure::input("unknown-name", name, "no such GPU in the catalogue", &help)
+    })
+}
+
+/// Targets from the command line.
+fn written(args: &Validate, product: Option<&Product>) -> Result<Vec<Target>, Failure> {
+    let (mut targets, mut wrong) = (Vec::new(), Vec::new());
+    for text in args.layout.iter().chain(&args.geometry) {
+        match Target::parse(text, "command line", product.map(Product::id)) {
+            Ok(target) => targets.push(target),
+            Err(error) => {
+                let help = "write profiles with places as `3g@4 1g@0`, without as `3g 1g x4`";
+                wrong.push(Diagnostic::error("bad-target", text, error.to_string()).help(help));
+            }
+        }
+    }
+    for text in args.geometry.iter().filter(|text| text.contains('@')) {
+        let help = "a geometry says what, not where: write `--layout` for places";
+        wrong.push(Diagnostic::error("bad-target", text, "a geometry has no places").help(help));
+    }
+    if wrong.is_empty() { Ok(targets) } else { Err(wrong.into()) }
+}
+
+/// The MIG layouts of a scenario's initial clusters, each once.
+fn of_scenario(
+    path: &Path,
+    args: &Validate,
+    catalogue: &mut Catalogue,
+    terminal: &Terminal,
+) -> Result<Vec<Target>, Failure> {
+    let (file, _) = super::run::load(Some(path), &args.set, args.gpus.as_deref(), terminal)?;
+    let mut targets: Vec<Target> = Vec::new();
+    for variant in &file.variants {
+        for row in &variant.gpus {
+            // It was laid over a catalogue when the scenario was read.
+            *catalogue = catalogue.with(row.clone()).unwrap_or_else(|_| catalogue.clone());
+        }
+        for group in &variant.cluster.nodes {
+            let (Some(gpus), Mode::Mig(slices)) = (&group.gpus, &group.mode) else { continue };
+            let known =
+                targets.iter().any(|t| t.product.as_ref() == Some(&gpus.model) && t.slices == *slices);
+            if !known {
+                targets.push(Target {
+                    origin: format!("{}: {}", variant.name, group.name),
+                    product: Some(gpus.model.clone()),
+                    slices: slices.clone(),
+                });
+            }
+        }
+    }
+    if targets.is_empty() {
+        let help = "a node group with `mode: {mig: [...]}` has one";
+        let name = path.display().to_string();
+        return Err(Failure::input("no-target", &name, "no MIG layout in this scenario", help));
+    }
+    Ok(targets)
+}
+
+fn saved(file: &Path) -> Result<Reply, Failure> {
+    let text = super::run::read_text(file)?;
+    Reply::parse(&text).map_err(|error| {
+        let mut diagnostic = Diagnostic::error("bad-reply", &file.display().to_string(), error.to_string());
+        if let Some((line, column)) = error.place() {
+            diagnostic.line = line;
+            diagnostic.column = column;
+        }
+        Failure::Input(vec![diagnostic.help("`slicewise device save FILE` writes one")])
+    })
+}
+
+/// The driver, or exit code 3: without it nothing was touched.
+fn open(library: Option<&Path>, terminal: &Terminal) -> Result<Nvml, Failure> {
+    Nvml::open(library).map_err(|error| {
+        let help = "run it on a machine with an NVIDIA driver, or use --offline or --reply FILE";
+        terminal.complain(vec![Diagnostic::error("no-driver", "NVML", error.to_string()).help(help)]);
+        Failure::No(Outcome::Blocked.exit_code())
+    })
+}
+
+/// Levels 1, 2 and 3.
+fn on_devices(
+    args: &Validate,
+    catalogue: &Catalogue,
+    targets: &[Target],
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
+    let nvml = open(args.nvml.as_deref(), terminal)?;
+    let source = "the driver of this machine";
+    let folder = state_folder(args.state_dir.as_deref())?;
+    if !args.apply && !args.recover {
+        let mut report = validate::device(&Inventory::of(&nvml.read(&args.uuid)), catalogue, targets, source);
+        let uuids: Vec<String> = report.judged.iter().filter_map(|j| j.uuid.clone()).collect();
+        for uuid in apply::unfinished(&folder, &uuids) {
+            report.warn_unfinished(&uuid);
+        }
+        return Ok(report);
+    }
+    let host = Host::default();
+    let stop = interruptible();
+    let watch = |event: Event<'_>| {
+        if let Event::Restoring(reason) = event {
+            terminal.say(&format!("restoring what stood before: {reason}"));
+        }
+    };
+    let session = Session {
+        nvml: &nvml,
+        host: &host,
+        folder: &folder,
+        level: if args.toggle_mig { 3 } else { 2 },
+        forced: args.force,
+        wait: &|| std::thread::sleep(PAUSE),
+        stop: &stop,
+        watch: &watch,
+    };
+    if args.recover {
+        return Ok(apply::recover(&session, catalogue, &args.uuid, source));
+    }
+    Ok(apply::run(&session, catalogue, &args.uuid, targets, source, args.dry_run))
+}
+
+/// A flag that the first signal sets. Further ones change nothing: what is being restored is restored.
+fn interruptible() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    let set = ctrlc::set_handler(move || {
+        if !flag.swap(true, Ordering::SeqCst) {
+            eprintln!("interrupted: what stood before is restored first");
+        }
+    });
+    // Without a handler a signal ends the process, and the next run restores.
+    drop(set);
+    stop
+}
+
+/// Where locks, snapshots and journals are: on storage that outlives a reboot.
+fn state_folder(asked: Option<&Path>) -> Result<PathBuf, Failure> {
+    if let Some(folder) = asked {
+        return Ok(folder.to_owned());
+    }
+    let variable = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    if is_root() {
+        return Ok(PathBuf::from("/var/lib/slicewise"));
+    }
+    let home = variable("XDG_STATE_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/state")));
+    home.map(|folder| folder.join("slicewise")).ok_or_else(|| {
+        let help = "name a folder that outlives a reboot with --state-dir";
+        Failure::input("no-state-dir", "--state-dir", "neither XDG_STATE_HOME nor HOME is set", help)
+    })
+}
+
+/// Whether this process is root's.
+#[cfg(unix)]
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+#[cfg(not(unix))]
+fn is_root() -> bool {
+    false
+}
+
+/// Prints the report, writes it where it was asked for, and answers.
+fn finish(args: &Validate, report: &Report, terminal: &Terminal) -> Result<(), Failure> {
+    let outcome = report.outcome();
+    let json = json!({"outcome": outcome, "exit_code": outcome.exit_code(), "report": report});
+    let json = format!("{json:#}\n");
+    print(&match args.format {
+        ValidateFormat::Text => validate::text(report),
+        ValidateFormat::Json => json.clone(),
+    })?;
+    if let Some(out) = &args.out {
+        std::fs::create_dir_all(out).map_err(|e| Failure::Output(format!("{}: {e}", out.display())))?;
+        for (name, text) in [("validate.json", json), ("validate.html", validate::page(report))] {
+            report::atomic(&out.join(name), |file| file.write_all(text.as_bytes()))
+                .map_err(|error| Failure::Output(error.to_string()))?;
+        }
+        terminal.say(&format!("wrote {}", out.join("validate.html").display()));
+    }
+    match outcome.exit_code() {
+        0 => Ok(()),
+        // Nothing may hide that a GPU is not as it was.
+        code if args.exit_zero && outcome != Outcome::RollbackFailed && code != 130 => Ok(()),
+        code => Err(Failure::No(code)),
+    }
+}
+
+/// `slicewise device …`.
+pub(super) fn device(verb: &DeviceVerb, terminal: &Terminal) -> Result<(), Failure> {
+    match verb {
+        DeviceVerb::Save(save) => self::save(save, terminal),
+    }
+}
+
+fn save(args: &Save, terminal: &Terminal) -> Result<(), Failure> {
+    let nvml = open(args.nvml.as_deref(), terminal)?;
+    let reply = nvml.read(&args.uuid);
+    let text = reply.to_text();
+    if args.file == Path::new("-") {
+        return print(&text);
+    }
+    report::atomic(&args.file, |file| file.write_all(text.as_bytes()))
+        .map_err(|error| Failure::Output(error.to_string()))?;
+    let (calls, gpus) = (reply.calls.len(), Inventory::of(&reply).devices.len());
+    terminal.say(&format!("wrote {}: {calls} calls, {gpus} GPUs", args.file.display()));
+    terminal.say(&format!("next: slicewise validate --reply {}", args.file.display()));
+    Ok(())
+}
