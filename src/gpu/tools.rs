@@ -12,9 +12,11 @@ use super::places::{Geometry, PlaceId, Places};
 use super::product::{Attribute, Product, Profile};
 use super::states::{State, States};
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
-/// Orders that the nos agent tries before it gives up.
-const NOS_ATTEMPTS: u32 = 21;
+/// Orders of one GPU's new devices that the nos agent tries before it gives up
+/// (pkg/gpu/nvml/client.go).
+pub const NOS_ATTEMPTS: usize = 21;
 
 /// How a tool's run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,14 +128,101 @@ fn distinct_orders<T>(list: &mut [u8], from: usize, visit: &mut dyn FnMut(&[u8])
     None
 }
 
-/// What the nos agent does to one GPU for the counts of its specification.
+/// What the nos agent asks for on one GPU: devices `D` that go, by operation, and how many of which
+/// profiles `K` come afterwards. The order of operations is that of a Go map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NosOperations<K, D> {
+    /// Devices to delete, by operation; used ones are passed over when it comes to it.
+    pub deletes: Vec<Vec<D>>,
+    /// Devices to make, by operation.
+    pub creates: Vec<(K, i64)>,
+}
+
+/// The operations with which the nos agent turns what stands on a GPU into what is wanted, places
+/// unknown (internal/controllers/migagent/plan/plan.go).
 ///
-/// Used slices stay: they are skipped where the plan would delete them. If the GPU lacks anything,
-/// its free slices are destroyed and created again together with what it lacks, in one list whose
-/// orders are tried by index, equal profiles told apart, at most 21 times; a GPU gets all of them or
-/// none. The order in which the list is handed over comes from a Go map: `rank` says which profiles
-/// go first ([`by_name`] is our choice). Surplus free slices go lowest start first, where the agent
-/// goes by UUID.
+/// 1. Devices of a profile that nobody asks for go, used ones too.
+/// 2. Of every other profile, what is missing comes and what is too much goes: free devices first,
+///    in the order in which they are listed.
+/// 3. A GPU that gets a device gives up its free ones and gets them anew, so that the driver may place
+///    all of them as it likes.
+///
+/// `exist` has the devices of each profile with whether they are free.
+pub fn nos_operations<K: Copy + Ord, D: Copy>(
+    exist: &BTreeMap<K, Vec<(D, bool)>>,
+    wanted: &BTreeMap<K, i64>,
+) -> NosOperations<K, D> {
+    let mut operations = NosOperations { deletes: Vec::new(), creates: Vec::new() };
+    let devices = |list: &[(D, bool)]| list.iter().map(|(device, _)| *device).collect::<Vec<D>>();
+    let unwanted = exist.iter().filter(|(profile, _)| !wanted.contains_key(profile));
+    operations.deletes.extend(unwanted.map(|(_, list)| devices(list)));
+    // Free devices that are not on their way out.
+    let mut staying: Vec<(K, Vec<D>)> = Vec::new();
+    for (profile, quantity) in wanted {
+        let mut list = exist.get(profile).cloned().unwrap_or_default();
+        list.sort_by_key(|(_, free)| !free);
+        let missing = quantity - list.len() as i64;
+        let surplus = usize::try_from(-missing).unwrap_or(0).min(list.len());
+        if 0 < missing {
+            operations.creates.push((*profile, missing));
+        } else if missing < 0 {
+            operations.deletes.push(devices(&list[..surplus]));
+        }
+        let free: Vec<(D, bool)> = list[surplus..].iter().copied().filter(|(_, free)| *free).collect();
+        staying.push((*profile, devices(&free)));
+    }
+    staying.retain(|(_, free)| !free.is_empty());
+    if !operations.creates.is_empty() && !staying.is_empty() {
+        operations.creates.extend(staying.iter().map(|(profile, free)| (*profile, free.len() as i64)));
+        operations.deletes.push(staying.into_iter().flat_map(|(_, free)| free).collect());
+    }
+    operations
+}
+
+/// How the nos agent's creation of devices on one GPU went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NosCreation {
+    /// Places in the order of creation; `None` if no order worked, and nothing was made.
+    pub created: Option<Vec<PlaceId>>,
+    /// Orders tried.
+    pub attempts: u32,
+    /// Slices created and destroyed on the way, those of failed attempts included.
+    pub calls: u32,
+}
+
+/// Creates devices as the nos agent does: the list as it is handed over, then its further orders by
+/// index, equal profiles told apart, at most [`NOS_ATTEMPTS`]; a failed attempt is undone.
+#[must_use]
+pub fn nos_create(driver: &Driver<'_>, state: State, profiles: &[u8]) -> NosCreation {
+    let mut creation = NosCreation { created: None, attempts: 0, calls: 0 };
+    if profiles.is_empty() {
+        creation.created = Some(Vec::new());
+        return creation;
+    }
+    for order in permutations(profiles).take(NOS_ATTEMPTS) {
+        creation.attempts += 1;
+        let (mut state, mut made) = (state, Vec::new());
+        for profile in order {
+            let Some((after, place)) = driver.create(state, profile) else { break };
+            state = after;
+            made.push(place);
+        }
+        let done = made.len() == profiles.len();
+        creation.calls += if done { made.len() } else { 2 * made.len() } as u32;
+        if done {
+            creation.created = Some(made);
+            break;
+        }
+    }
+    creation
+}
+
+/// What the nos agent does to one GPU for the counts of its specification ([`nos_operations`],
+/// [`nos_create`]).
+///
+/// Used slices stay: they are skipped where the plan would delete them. The order in which new slices
+/// are handed over comes from a Go map: `rank` says which profiles go first ([`by_name`] is our
+/// choice). Surplus free slices go lowest start first, where the agent goes by UUID.
 ///
 /// # Panics
 /// If a used slice does not stand.
@@ -148,41 +237,26 @@ pub fn nos_agent(
     let states = driver.states();
     let stands = states.layout(standing).places();
     assert!(used.within(stands), "used slices stand");
-    let has = states.geometry(standing);
-    if has == wanted {
+    if states.geometry(standing) == wanted {
         return Outcome { state: standing, verdict: Verdict::Unchanged };
     }
-    let mut destroyed = Places::NONE;
-    let mut stopped = None;
-    for (profile, count) in has.counts() {
-        let surplus = usize::from(count.saturating_sub(wanted.count(profile)));
-        let of_it = |p: &PlaceId| states.place(*p).slice.profile == profile;
-        let free = stands.without(used).iter().filter(of_it);
-        let goes: Places = free.take(surplus).collect();
-        if goes.len() < surplus {
-            stopped = stopped.or_else(|| used.iter().find(of_it));
-        }
-        destroyed = destroyed.with(goes);
+    let mut exist: BTreeMap<u8, Vec<(PlaceId, bool)>> = BTreeMap::new();
+    for place in stands.iter() {
+        exist.entry(states.place(place).slice.profile).or_default().push((place, !used.has(place)));
     }
-    let lacks = |profile: u8| wanted.count(profile).saturating_sub(has.count(profile));
-    let mut created: Vec<u8> = wanted
-        .counts()
-        .flat_map(|(profile, _)| std::iter::repeat_n(profile, usize::from(lacks(profile))))
-        .collect();
-    if !created.is_empty() {
-        let renewed = stands.without(used).without(destroyed);
-        created.extend(renewed.iter().map(|p| states.place(p).slice.profile));
-        destroyed = destroyed.with(renewed);
-    }
-    created.sort_by_key(|p| (rank(*p), *p));
-    let kept = destroyed.iter().fold(standing, |state, p| states.destroy(state, p).expect("it stands"));
-    let mut attempts = 0;
-    let done = orders_by_index(&created, NOS_ATTEMPTS, |order| {
-        attempts += 1;
-        driver.create_all(kept, order.iter().copied())
-    });
-    let state = done.unwrap_or(kept);
-    let verdict = match (done, stopped) {
+    let wanted = wanted.counts().map(|(profile, count)| (profile, i64::from(count))).collect();
+    let operations = nos_operations(&exist, &wanted);
+    let asked: Places = operations.deletes.iter().flatten().copied().collect();
+    let gone = asked.without(used);
+    let kept = gone.iter().fold(standing, |state, p| states.destroy(state, p).expect("it stands"));
+    let each = operations.creates.iter().flat_map(|(p, n)| (0..*n).map(|_| *p));
+    let mut profiles: Vec<u8> = each.collect();
+    profiles.sort_by_key(|p| (rank(*p), *p));
+    let creation = nos_create(driver, kept, &profiles);
+    let attempts = creation.attempts.max(1);
+    let create = |state, place: &PlaceId| states.create(state, *place).expect("the driver made it");
+    let state = creation.created.as_ref().map_or(kept, |made| made.iter().fold(kept, create));
+    let verdict = match (creation.created, asked.and(used).iter().next()) {
         (None, _) => Verdict::Failed { attempts },
         (Some(_), Some(place)) => Verdict::InUse(place),
         (Some(_), None) => Verdict::Done { attempts },
@@ -198,21 +272,19 @@ pub fn by_name(product: &Product) -> impl Fn(u8) -> usize + use<> {
     move |profile| names.iter().position(|(_, p)| *p == profile).expect("a profile of the product")
 }
 
-/// Visits permutations of a list in the lexicographic order of their indices, up to `most`.
-fn orders_by_index<T>(list: &[u8], most: u32, mut visit: impl FnMut(&[u8]) -> Option<T>) -> Option<T> {
-    let mut order: Vec<usize> = (0..list.len()).collect();
-    for _ in 0..most {
-        let profiles: Vec<u8> = order.iter().map(|i| list[*i]).collect();
-        if let Some(found) = visit(&profiles) {
-            return Some(found);
-        }
-        let pivot = (1..order.len()).rev().find(|i| order[i - 1] < order[*i])?;
-        let swap =
-            (pivot..order.len()).rev().find(|i| order[pivot - 1] < order[*i]).expect("the pivot is one");
-        order.swap(pivot - 1, swap);
-        order[pivot..].reverse();
-    }
-    None
+/// Orders of `items` by position, the first as they are; equal items count as different. None of no
+/// items (nos pkg/util/stat.go).
+pub fn permutations<T: Clone>(items: &[T]) -> impl Iterator<Item = Vec<T>> {
+    let first = (!items.is_empty()).then(|| (0..items.len()).collect::<Vec<_>>());
+    let orders = std::iter::successors(first, |order| {
+        let mut next = order.clone();
+        let rise = next.windows(2).rposition(|pair| pair[0] < pair[1])?;
+        let swap = next.iter().rposition(|at| next[rise] < *at).expect("the next one is larger");
+        next.swap(rise, swap);
+        next[rise + 1..].reverse();
+        Some(next)
+    });
+    orders.map(|order| order.into_iter().map(|at| items[at].clone()).collect())
 }
 
 /// NVIDIA's DRA driver with one claim for all of these slices: devices are tried by name, which is

@@ -9,6 +9,7 @@
 
 mod explore;
 mod kube;
+mod looped;
 mod observed;
 mod oracle;
 mod rules;

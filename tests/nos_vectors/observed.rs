@@ -238,6 +238,7 @@ fn usage(input: &Value) -> Value {
             pod: pod.as_str().expect("a name").to_owned(),
             running: phase == "Running",
             requests: requests.clone(),
+            ports: Vec::new(),
         };
         match event[0].as_str() {
             Some("updateNode") => {

@@ -84,7 +84,7 @@ pub(crate) fn run(test: &str, case: &Value) -> Option<Option<Pair>> {
         }
         "TestPermutationGenerator" => {
             let source = input["sourceSlice"].as_array().expect("a list");
-            let orders: Vec<Vec<Value>> = agent::permutations(source).collect();
+            let orders: Vec<Vec<Value>> = slicewise::gpu::tools::permutations(source).collect();
             (multiset(&json!(orders)), multiset(&expected["expectedPermutations"]))
         }
 
@@ -681,7 +681,7 @@ fn usage(input: &Value, expected: &Value) -> ByName {
     let mut usage = ByName::new(Fixes::NONE);
     let mut pods: BTreeMap<String, Vec<Seen<String>>> = BTreeMap::new();
     for (pod, node) in input["bindings"].as_object().into_iter().flatten() {
-        let seen = Seen { pod: pod.clone(), running: false, requests: Resources::default() };
+        let seen = Seen { pod: pod.clone(), ..Seen::default() };
         pods.entry(text(node).to_owned()).or_default().push(seen);
     }
     let listed: BTreeSet<String> = match input["nodes"].as_object() {
@@ -713,6 +713,7 @@ fn seen(pod: &Value) -> Seen<String> {
         pod: pod_key(pod),
         running: pod["phase"] == "Running",
         requests: Resources { cpu_milli, ..Resources::default() },
+        ports: Vec::new(),
     }
 }
 

@@ -1,13 +1,15 @@
-//! The MIG agent on a node: from what is asked for to operations on devices.
+//! The agents on a node: from what is asked for to operations on devices, and back to reports.
 //!
-//! internal/controllers/migagent. Which operations there are is nos' decision; their order is free
+//! internal/controllers/{migagent,gpuagent}. Which operations there are is nos' decision; their order is free
 //! (N8), and whether a device can be made where it is asked for is the driver's to say.
 
-use super::names::{Kind, Observed, Spec, Status};
+use super::choice::{Choices, Free, arrange};
+use super::fix::Fix;
+use super::names::{Kind, Observed, SPEC_PLAN, STATUS_PLAN, STATUS_PREFIX, Spec, Status, Texts};
+use super::settings::Settings;
+use crate::gpu::tools;
+use crate::units::Span;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Most orders of one GPU's new devices that the agent tries (pkg/gpu/nvml/client.go).
-pub const ATTEMPTS: usize = 21;
 
 /// A MIG device as kubelet and NVML show it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,59 +117,28 @@ pub fn spec_matches_status(specs: &[Spec], observed: &[Observed]) -> bool {
     wanted(specs) == reported
 }
 
-/// The operations that make the devices those that are asked for (plan/plan.go).
-///
-/// 1. Devices of a GPU and profile that nobody asks for go, used ones too.
-/// 2. Of every other GPU and profile, what is missing is made and what is too much goes: free devices
-///    first, in order of their ids as text.
-/// 3. A GPU that gets a new device gives up its free ones and gets them anew, so that the driver may
-///    place all of them as it likes.
+/// The operations that make the devices those that are asked for, GPU by GPU
+/// ([`tools::nos_operations`]). Surplus devices go in the order of their ids as text.
 #[must_use]
 pub fn operations(devices: &[Device], specs: &[Spec]) -> Operations {
-    let (exist, wanted) = (grouped(devices), wanted(specs));
+    let (standing, asked) = (grouped(devices), wanted(specs));
+    let gpus: BTreeSet<i64> = standing.keys().chain(asked.keys()).map(|(gpu, _)| *gpu).collect();
     let mut operations = Operations::default();
-    let mut gone: BTreeSet<&Device> = BTreeSet::new();
-    let delete = |operations: &mut Operations, op: Vec<&'_ Device>| {
-        operations.deletes.push(op.iter().map(|device| (*device).clone()).collect());
-    };
-    for (_, devices) in exist.iter().filter(|(key, _)| !wanted.contains_key(*key)) {
-        gone.extend(devices);
-        delete(&mut operations, devices.clone());
-    }
-    for ((gpu, profile), quantity) in &wanted {
-        let mut devices = exist.get(&(*gpu, *profile)).cloned().unwrap_or_default();
-        let missing = quantity - devices.len() as i64;
-        if 0 < missing {
-            let profile = (*profile).to_owned();
-            operations.creates.push(Create { gpu: *gpu, profile, quantity: missing });
-        } else if missing < 0 {
-            devices.sort_by_key(|device| (device.status != Status::Free, &device.id));
-            let surplus = usize::try_from(-missing).expect("the sign was looked at");
-            devices.truncate(surplus);
-            gone.extend(&devices);
-            delete(&mut operations, devices);
+    for gpu in gpus {
+        let mut exist: BTreeMap<&str, Vec<(&Device, bool)>> = BTreeMap::new();
+        for ((_, profile), devices) in standing.iter().filter(|((of, _), _)| *of == gpu) {
+            let mut devices = devices.clone();
+            devices.sort_by_key(|device| &device.id);
+            let known = devices.into_iter().map(|device| (device, device.status == Status::Free));
+            exist.insert(profile, known.collect());
         }
-    }
-    let growing: BTreeSet<i64> = operations.creates.iter().map(|create| create.gpu).collect();
-    for gpu in growing {
-        let again: Vec<&Device> = devices
-            .iter()
-            .filter(|d| d.gpu == gpu && d.status == Status::Free && !gone.contains(d))
-            .collect();
-        if again.is_empty() {
-            continue;
-        }
-        let mut quantities: BTreeMap<&str, i64> = BTreeMap::new();
-        for device in &again {
-            *quantities.entry(device.profile()).or_insert(0) += 1;
-        }
-        let creates = quantities.into_iter();
-        operations.creates.extend(creates.map(|(profile, quantity)| Create {
-            gpu,
-            profile: profile.to_owned(),
-            quantity,
-        }));
-        delete(&mut operations, again);
+        let asked = asked.iter().filter(|((of, _), _)| *of == gpu);
+        let asked = asked.map(|((_, profile), quantity)| (*profile, *quantity)).collect();
+        let of_gpu = tools::nos_operations(&exist, &asked);
+        let cloned = |op: Vec<&Device>| op.into_iter().cloned().collect();
+        operations.deletes.extend(of_gpu.deletes.into_iter().map(cloned));
+        let create = |(profile, quantity): (&str, i64)| Create { gpu, profile: profile.to_owned(), quantity };
+        operations.creates.extend(of_gpu.creates.into_iter().map(create));
     }
     operations
 }
@@ -181,21 +152,6 @@ pub fn profiles_to_create(operations: &Operations) -> BTreeMap<i64, Vec<String>>
         profiles.entry(create.gpu).or_default().extend(std::iter::repeat_n(create.profile.clone(), count));
     }
     profiles
-}
-
-/// Orders of `items` by position, the first as they are; equal items count as different. None of no
-/// items (pkg/util/stat.go).
-pub fn permutations<T: Clone>(items: &[T]) -> impl Iterator<Item = Vec<T>> {
-    let first = (!items.is_empty()).then(|| (0..items.len()).collect::<Vec<_>>());
-    let orders = std::iter::successors(first, |order| {
-        let mut next = order.clone();
-        let rise = next.windows(2).rposition(|pair| pair[0] < pair[1])?;
-        let swap = next.iter().rposition(|at| next[rise] < *at).expect("the next one is larger");
-        next.swap(rise, swap);
-        next[rise + 1..].reverse();
-        Some(next)
-    });
-    orders.map(|order| order.into_iter().map(|at| items[at].clone()).collect())
 }
 
 /// What a device's deletion met.
@@ -250,4 +206,127 @@ pub fn report<'a>(devices: &'a [Device], profile: impl Fn(&'a str) -> Option<&'a
         quantity,
     });
     observed.collect()
+}
+
+/// Puts the status annotations of a node in place of those it has; `None` if it has them already, under
+/// this plan id where one is given.
+fn rewritten(annotations: &Texts, observed: &[Observed], plan: Option<&str>) -> Option<Texts> {
+    let current: Vec<Observed> = Observed::of(annotations).collect();
+    let reported = |plan: &str| annotations.get(STATUS_PLAN).map_or("", String::as_str) == plan;
+    if same(&current, observed) && plan.is_none_or(reported) {
+        return None;
+    }
+    let mut annotations = annotations.clone();
+    annotations.retain(|key, _| !key.starts_with(STATUS_PREFIX));
+    annotations.extend(observed.iter().map(|status| (status.to_string(), status.quantity.to_string())));
+    if let Some(plan) = plan {
+        annotations.insert(STATUS_PLAN.to_owned(), plan.to_owned());
+    }
+    Some(annotations)
+}
+
+/// The report of the GPU agent of an MPS node: its annotations, if they change. Resources that are no MPS
+/// slices are left out, and there is no plan id (internal/controllers/gpuagent).
+#[must_use]
+pub fn mps_report(annotations: &Texts, devices: &[Device]) -> Option<Texts> {
+    rewritten(annotations, &report(devices, |resource| Kind::Mps.profile(resource)), None)
+}
+
+/// What the actuator of a MIG agent does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// It looks again after this long: no report came since its last pass.
+    Again(Span),
+    /// Nothing.
+    Nothing,
+    /// These operations ([`super::device::apply`]); then it is told how they went
+    /// ([`MigAgent::applied`]).
+    Apply(Operations),
+}
+
+/// The MIG agent of one node: a reporter and an actuator that share a lock and a token
+/// (internal/controllers/migagent/{reporter,actuator,shared_state}.go).
+///
+/// The reporter runs at the start, every [`Settings::mig_report`] and when the node's capacity changes;
+/// the actuator runs at every change of the node's annotations, and when it asked to. An actuator's pass
+/// holds the lock until the device plugin is back: the reporter waits for it.
+#[derive(Clone, Debug)]
+pub struct MigAgent {
+    settings: Settings,
+    /// Whether a report came since the actuator's last pass.
+    token: bool,
+    /// The plan id that the actuator read last.
+    parsed: String,
+    /// The plan id that reports carry.
+    reported: String,
+    /// Operations and status of the last pass that came so far.
+    last: Option<(Operations, Vec<Observed>)>,
+}
+
+impl MigAgent {
+    /// An agent that has just started.
+    #[must_use]
+    pub fn new(settings: &Settings) -> MigAgent {
+        let (parsed, reported) = (String::new(), String::new());
+        MigAgent { settings: *settings, token: false, parsed, reported, last: None }
+    }
+
+    /// What it deletes when it starts: everything that is free ([`Fix::AgentStart`]). The node's other
+    /// devices stay (cmd/migagent).
+    #[must_use]
+    pub fn start(&self, devices: &[Device]) -> Vec<Device> {
+        if self.settings.fixes.has(Fix::AgentStart) {
+            return Vec::new();
+        }
+        devices.iter().filter(|device| device.status == Status::Free).cloned().collect()
+    }
+
+    /// Reports the devices that kubelet shows: the node's annotations, if they change. In every case the
+    /// actuator may pass again.
+    pub fn report(&mut self, annotations: &Texts, devices: &[Device]) -> Option<Texts> {
+        self.token = true;
+        let observed = report(devices, |resource| Kind::Mig.profile(resource));
+        rewritten(annotations, &observed, Some(&self.reported))
+    }
+
+    /// Looks at what the node is asked for.
+    pub fn act(&mut self, annotations: &Texts, devices: &[Device], choices: &mut dyn Choices) -> Act {
+        if !std::mem::take(&mut self.token) {
+            return Act::Again(self.settings.gate_poll);
+        }
+        self.parsed = annotations.get(SPEC_PLAN).cloned().unwrap_or_default();
+        let fixes = self.settings.fixes;
+        if !fixes.has(Fix::PlanIds) {
+            self.reported.clone_from(&self.parsed);
+        }
+        let specs: Vec<Spec> = Spec::of(annotations).collect();
+        let status: Vec<Observed> = Observed::of(annotations).collect();
+        if spec_matches_status(&specs, &status) {
+            self.reported.clone_from(&self.parsed);
+            return Act::Nothing;
+        }
+        let mut plan = Operations::default();
+        if !matches(devices, &specs) {
+            plan = operations(devices, &specs);
+        }
+        let again = self.last.as_ref().is_some_and(|(last, before)| {
+            *last == plan && (same(before, &status) || fixes.has(Fix::PluginRestart))
+        });
+        self.last = Some((plan.clone(), status));
+        if plan.is_empty() || again {
+            self.reported.clone_from(&self.parsed);
+            return Act::Nothing;
+        }
+        plan.creates.sort();
+        arrange(choices, Free::Creations, &mut plan.creates);
+        Act::Apply(plan)
+    }
+
+    /// The operations were applied, and the device plugin is back if it had to restart. A pass that
+    /// failed is tried again, for which it takes another report: `true` then.
+    pub fn applied(&mut self, failed: bool) -> bool {
+        self.token = false;
+        self.reported.clone_from(&self.parsed);
+        failed
+    }
 }

@@ -1,4 +1,5 @@
-//! The choices that nos leaves to Go's maps (N1 to N5 of its non-determinism), made on purpose.
+//! The choices that nos leaves to Go's maps (N1 to N5, N7 and N8 of its non-determinism), made on
+//! purpose.
 
 use crate::rng::Stream;
 
@@ -18,6 +19,11 @@ pub enum Free {
     /// N5: the slice for which a pod of several stands in a comparison
     /// (internal/partitioning/core/util.go).
     Comparison,
+    /// N7: the order in which nodes are written (internal/partitioning/core/actuator.go); by name.
+    Writes,
+    /// N8: the order of the MIG agent's creations (internal/controllers/migagent/plan/plan.go), of which
+    /// the driver's places depend; by profile.
+    Creations,
 }
 
 /// Whoever decides where nos does not.

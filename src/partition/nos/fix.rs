@@ -84,17 +84,43 @@ fixes! {
     /// Nodes go by name as text, `node-10` before `node-2`. Instead, numbers in names count as
     /// numbers.
     TextOrder = 15, "text-order";
+    /// Places are not modelled: the agent lets the driver place new slices, in up to 21 orders, and a
+    /// GPU on which no order works is left with none of them. Instead, the agent finds places beside the
+    /// used slices itself, moves free ones only where it must, and makes what fits, large slices first.
+    Placement = 16, "placement";
     /// A plan that changes one node is written to all nodes of its kind, each of which then restarts
     /// its device plugin. Instead, only to those that change.
     RewriteAll = 17, "rewrite-all";
+    /// A plan's id is the second in which it was made, so two plans may share it, and the agent reports
+    /// it once it was read, applied or not. Instead, ids are microseconds, and reported when the agent
+    /// is through with the plan.
+    PlanIds = 18, "plan-ids";
     /// Resetting the batch window leaves its items behind, and the next batch runs without a timeout.
     /// Instead, they go too.
     StaleBatch = 19, "stale-batch";
+    /// Nodes that were deleted stay known: a plan that they never reported keeps all planning waiting,
+    /// and one that changes anything fails at them. Instead, they are forgotten.
+    DeletedNodes = 20, "deleted-nodes";
+    /// A node that loses its partitioning label stays known, since its events are filtered out. Instead,
+    /// it is forgotten.
+    LabelRemoval = 21, "label-removal";
+    /// The event of a pod makes its node known without the checks that the node's own event would have
+    /// met: a node that was never initialized is planned for. Instead, the checks are made.
+    UncheckedNodes = 22, "unchecked-nodes";
+    /// A MIG node whose GPUs all had slices before nos came is never initialized, and never planned for.
+    /// Instead, what stands on it is written as what is asked for, which initializes it.
+    NeverInitialized = 23, "never-initialized";
     /// A pod that was bound before it ran is not counted as running until its node changes. Instead,
     /// it is.
     LateUsage = 24, "late-usage";
     /// Writing the MPS configuration of `node-1` deletes that of `node-10`. Instead, only its own.
     ConfigPrefix = 25, "config-prefix";
+    /// Every pass of the MIG agent that had operations restarts the device plugin, even if nothing came
+    /// of them, and a pass that failed is repeated whenever the node's status changes. Instead, the
+    /// plugin restarts when a slice came or went, and the same operations are not tried twice in a row.
+    PluginRestart = 26, "plugin-restart";
+    /// The MIG agent deletes all free slices when it starts. Instead, it leaves them.
+    AgentStart = 27, "agent-start";
 }
 
 impl Fix {

@@ -84,6 +84,14 @@ pub enum NodeError {
         /// What the label promises.
         memory_gb: i64,
     },
+    /// The table has no geometry with which an empty GPU could begin.
+    #[error("node `{node}`: the table of geometries has none for GPU {index} to begin with")]
+    NoGeometry {
+        /// Node name.
+        node: String,
+        /// GPU index.
+        index: i64,
+    },
 }
 
 /// Most GPUs of one node. nos has no limit; a label that promises more is a slip.
@@ -197,6 +205,12 @@ impl Node {
         self.id = other.id;
         self.annotated = other.annotated;
         self.pods = other.pods;
+    }
+
+    /// Slices of each GPU, by index, in their present order.
+    #[must_use]
+    pub fn geometries(&self) -> Vec<(i64, Counts)> {
+        self.gpus.iter().map(|gpu| (gpu.index, gpu.geometry())).collect()
     }
 
     /// Slices by profile, over all GPUs.

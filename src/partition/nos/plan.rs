@@ -14,6 +14,7 @@ use super::gpu::Need;
 use super::node::Node;
 use super::order::{Key, go_stable_sort, less};
 use super::resources::{Counts, Resources};
+use super::settings::Settings;
 use super::snapshot::{Pod, Shape, Snapshot, Totals};
 use super::state::State;
 use super::tracker::Tracker;
@@ -21,22 +22,6 @@ use crate::id::{NodeId, ResourceId};
 use rustc_hash::FxHashMap;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
-
-/// What a planner is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Quirks that are corrected.
-    pub fixes: Fixes,
-    /// Whether the simulated scheduler has the plugin NodeResourcesFit, as its default profile does; a
-    /// scheduler configuration may leave it out (cmd/gpupartitioner/gpupartitioner.go).
-    pub resources_fit: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings { fixes: Fixes::NONE, resources_fit: true }
-    }
-}
 
 /// A node that pods were placed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +54,7 @@ impl Plan {
     #[must_use]
     pub fn state(&self, snapshot: &Snapshot) -> State {
         let mut state = snapshot.state();
-        let recuts = self.recuts.iter().map(|recut| (recut.name.as_str(), recut.gpus.iter().cloned()));
+        let recuts = self.recuts.iter().map(|recut| (recut.name.as_str(), recut.gpus.clone()));
         state.replace(State::of(snapshot.names(), recuts));
         state
     }
@@ -333,7 +318,7 @@ impl<'a> Visits<'a> {
                 self.placed[*pod] = true;
             }
             // Without an update, pods were placed on the copy, and the node itself shows nothing of them.
-            let gpus = desired.filter(|_| updated).unwrap_or_else(|| geometries(&self.original));
+            let gpus = desired.filter(|_| updated).unwrap_or_else(|| self.original.geometries());
             return Some(Recut { node: node.id, name: node.name.clone(), updated, gpus, pods });
         }
         for pod in pods {
@@ -373,7 +358,7 @@ impl<'a> Visits<'a> {
                     continue;
                 }
                 if self.asked[shape].leaves_zeros && placed.desired.is_none() {
-                    placed.desired = Some(geometries(node));
+                    placed.desired = Some(node.geometries());
                 }
                 match self.offer(node, shape, placed.pods.len() as i64, choices) {
                     Offer::Taken => {
@@ -422,11 +407,6 @@ impl<'a> Visits<'a> {
         self.totals.request(&asked.total.scalars, 1);
         Offer::Taken
     }
-}
-
-/// Slices of a node's GPUs, as a plan asks for them.
-fn geometries(node: &Node) -> Vec<(i64, Counts)> {
-    node.gpus.iter().map(|gpu| (gpu.index, gpu.geometry())).collect()
 }
 
 /// What a visit placed.

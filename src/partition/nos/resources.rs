@@ -221,6 +221,31 @@ impl Names {
         id
     }
 
+    /// Number of names.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there is no name.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Takes over the names that `other`, which begins with these, has beyond them.
+    ///
+    /// # Panics
+    /// If it begins otherwise.
+    pub fn follow(&mut self, other: &Names) {
+        // One name may bring others with it, in the same order as it did there.
+        while self.names.len() < other.names.len() {
+            let at = self.names.len();
+            self.intern(&other.names[at].text);
+            assert!(self.names[at].text == other.names[at].text, "names have been interned in another order");
+        }
+    }
+
     /// The id of a profile.
     pub fn profile(&mut self, kind: Kind, profile: &str) -> ResourceId {
         self.intern(&kind.resource(profile))

@@ -208,6 +208,15 @@ impl Snapshot {
         }
     }
 
+    /// Changes what pods ask for of a node; nothing if it is not there. *O*(its scalars).
+    pub fn charge(&mut self, name: &str, requested: Resources, pods: i64, ports: Vec<Port>) {
+        let Ok(at) = self.position(name) else { return };
+        let node = &mut self.nodes[at];
+        self.totals.request(&node.requested.scalars, -1);
+        self.totals.request(&requested.scalars, 1);
+        (node.requested, node.pods, node.ports) = (requested, pods, ports);
+    }
+
     /// Takes a node out.
     pub fn remove(&mut self, name: &str) {
         if let Ok(at) = self.position(name) {
@@ -225,8 +234,7 @@ impl Snapshot {
     /// What stands on every node.
     #[must_use]
     pub fn state(&self) -> State {
-        let gpus = |node: &Node| node.gpus.iter().map(|gpu| (gpu.index, gpu.geometry())).collect::<Vec<_>>();
-        State::of(&self.names, self.nodes.iter().map(|node| (node.name.as_str(), gpus(node))))
+        State::of(&self.names, self.nodes.iter().map(|node| (node.name.as_str(), node.geometries())))
     }
 
     /// Lets the GPUs of a node change for `need` and counts its allocatable slices anew, as the first

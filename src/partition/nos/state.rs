@@ -48,17 +48,22 @@ impl FromIterator<(String, Vec<GpuState>)> for State {
 }
 
 impl State {
-    /// The state of nodes with these GPUs.
-    pub(super) fn of<'a, G>(names: &Names, nodes: impl IntoIterator<Item = (&'a str, G)>) -> State
-    where
-        G: IntoIterator<Item = (i64, Counts)>,
-    {
+    /// The slices of one node's GPUs, as they are written.
+    #[must_use]
+    pub fn of_node(names: &Names, gpus: Vec<(i64, Counts)>) -> Vec<GpuState> {
         let gpu = |(index, counts): (i64, Counts)| {
             let resources = counts.iter().map(|(name, count)| (names.text(name).to_owned(), count));
             GpuState { index, resources: resources.collect() }
         };
-        let node = |(name, gpus): (&str, G)| (name.to_owned(), gpus.into_iter().map(gpu).collect());
-        nodes.into_iter().map(node).collect()
+        gpus.into_iter().map(gpu).collect()
+    }
+
+    /// The state of nodes with these GPUs.
+    pub(super) fn of<'a>(
+        names: &Names,
+        nodes: impl IntoIterator<Item = (&'a str, Vec<(i64, Counts)>)>,
+    ) -> State {
+        nodes.into_iter().map(|(name, gpus)| (name.to_owned(), State::of_node(names, gpus))).collect()
     }
 
     /// GPUs of a node.
@@ -141,6 +146,19 @@ pub struct Replicas {
     pub device: i64,
     /// How many.
     pub replicas: i64,
+}
+
+impl Replicas {
+    /// The resource under which the device plugin offers them.
+    #[must_use]
+    pub fn resource(&self) -> String {
+        format!("nvidia.com/{}", self.rename)
+    }
+
+    /// Their device ids: the GPU's, then `::` and a number from 0.
+    pub fn ids<'a>(&self, gpu: &'a str) -> impl Iterator<Item = String> + use<'a> {
+        (0..self.replicas).map(move |replica| format!("{gpu}::{replica}"))
+    }
 }
 
 /// The device plugin's configuration of an MPS node; its order is free (N13).

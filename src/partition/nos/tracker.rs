@@ -7,8 +7,9 @@ use super::fix::Fix;
 use super::gpu::{Gpu, Need};
 use super::names::Kind;
 use super::node::Node;
-use super::plan::{Asked, Settings, admits, lacking_of};
+use super::plan::{Asked, admits, lacking_of};
 use super::resources::Counts;
+use super::settings::Settings;
 use super::snapshot::{Pod, Shape, Snapshot};
 use std::cmp::Reverse;
 
