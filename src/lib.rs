@@ -16,7 +16,7 @@
 //! 7 papers     scenario report            what to run · what came out
 //! 6 worlds     sim trace device           the imagined cluster · the recorded one · the real one
 //! 5 judgement  sched metrics              what to do next · how well it went
-//! 4 telling    perf record                how fast it runs there · what happened
+//! 4 telling    formats perf record        others' files of cuts · how fast it runs there · what happened
 //! 3 state      cluster partition          who holds what · how GPUs should be cut for who waits
 //! 2 nouns      workload manifest          what is asked for, and the truth about it · Kubernetes objects
 //! 1 physics    engine gpu stats yaml      event queue · device geometry · samples · files of keys
@@ -68,6 +68,7 @@ pub mod workload;
 pub mod cluster;
 pub mod partition;
 
+pub mod formats;
 pub mod perf;
 pub mod record;
 

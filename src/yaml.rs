@@ -13,6 +13,7 @@
 //! The tables are the only list of keys, words, ranges and defaults there is. [`schema`] makes a
 //! JSON Schema from them for editors, so the two cannot differ.
 
+mod embed;
 mod emit;
 mod lower;
 mod overlay;
@@ -22,6 +23,7 @@ mod schema;
 mod table;
 mod tree;
 
+pub use embed::embedded;
 pub use emit::emit;
 pub use lower::{Item, Lower, Record, Value, record};
 pub use overlay::overlay;

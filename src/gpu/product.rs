@@ -195,6 +195,9 @@ pub struct ProductSpec {
     /// Other words for it that tools use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+    /// PCI device ids of its boards, such as `0x20B0`, where they are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pci: Vec<String>,
     /// Architecture.
     pub architecture: String,
     /// Memory as NVML reports it.
@@ -423,6 +426,12 @@ impl Product {
         names.chain(&self.spec.variants).chain(&self.spec.labels).map(String::as_str)
     }
 
+    /// PCI device ids of its boards, such as `0x20B0`; empty where they are not known.
+    #[must_use]
+    pub fn pci(&self) -> &[String] {
+        &self.spec.pci
+    }
+
     /// Architecture, such as `Ampere`.
     #[must_use]
     pub fn architecture(&self) -> &str {
@@ -602,6 +611,10 @@ fn faults(spec: &ProductSpec) -> Vec<Fault> {
     };
     fault(!spec.id.trim().is_empty(), None, "id", &|| "an empty id".to_owned());
     fault(!spec.name.trim().is_empty(), None, "name", &|| "an empty name".to_owned());
+    let device = |id: &String| {
+        id.strip_prefix("0x").is_some_and(|hex| hex.len() == 4 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
+    };
+    fault(spec.pci.iter().all(device), None, "pci", &|| "a PCI device id is written `0x20B0`".to_owned());
     fault(spec.memory_gb > 0, None, "memory_gb", &|| "no memory".to_owned());
     let Some(mig) = &spec.mig else { return faults };
     let slices = mig.memory_slices;

@@ -120,6 +120,26 @@ impl Node {
         Node { at: at.clone(), shape, ..*self }
     }
 
+    /// The same value with every place changed.
+    #[must_use]
+    pub fn relocated(&self, to: &dyn Fn(&Range<usize>) -> Range<usize>) -> Node {
+        let shape = match &self.shape {
+            Shape::Text { .. } => self.shape.clone(),
+            Shape::List(items) => Shape::List(items.iter().map(|i| Rc::new(i.relocated(to))).collect()),
+            Shape::Map(entries) => Shape::Map(
+                entries
+                    .iter()
+                    .map(|e| Entry {
+                        key: e.key.clone(),
+                        at: to(&e.at),
+                        value: Rc::new(e.value.relocated(to)),
+                    })
+                    .collect(),
+            ),
+        };
+        Node { at: to(&self.at), shape, ..*self }
+    }
+
     /// What it is, for a complaint: `a list`, `the text "x"`.
     #[must_use]
     pub fn describe(&self) -> String {

@@ -54,7 +54,7 @@ fn product(item: Item, context: &mut Context<'_>) -> Option<(ProductSpec, Places
     let entry = item.at.clone();
     let mut places = Places::default();
     let spec = record(item, |r| {
-        for key in ["id", "name", "variants", "labels", "memory_gb", "mig"] {
+        for key in ["id", "name", "variants", "labels", "pci", "memory_gb", "mig"] {
             places.product.push((key, r.place(key)));
         }
         let id: Option<String> = r.take("id", context);
@@ -64,6 +64,7 @@ fn product(item: Item, context: &mut Context<'_>) -> Option<(ProductSpec, Places
             name: r.optional("name", context),
             variants: r.optional("variants", context),
             labels: r.optional("labels", context),
+            pci: r.optional("pci", context),
             architecture: r.optional("architecture", context),
             memory_mib: r.optional("memory_mib", context),
             memory_gb: r.optional("memory_gb", context),
@@ -115,11 +116,17 @@ fn base(
     }
 }
 
-/// A copy under another id has no claim to the names of the original.
+/// A copy under another id has no claim to the names of the original, nor to its boards.
 fn renamed(base: ProductSpec, id: &str) -> ProductSpec {
     match base.id == id {
         true => base,
-        false => ProductSpec { name: id.to_owned(), variants: Vec::new(), labels: Vec::new(), ..base },
+        false => ProductSpec {
+            name: id.to_owned(),
+            variants: Vec::new(),
+            labels: Vec::new(),
+            pci: Vec::new(),
+            ..base
+        },
     }
 }
 
@@ -128,6 +135,7 @@ struct Own {
     name: Option<Option<String>>,
     variants: Option<Option<Vec<String>>>,
     labels: Option<Option<Vec<String>>>,
+    pci: Option<Option<Vec<String>>>,
     architecture: Option<Option<String>>,
     memory_mib: Option<Option<u64>>,
     memory_gb: Option<Option<u16>>,
@@ -143,6 +151,7 @@ impl Own {
             name: self.name?.unwrap_or(base.name),
             variants: self.variants?.unwrap_or(base.variants),
             labels: self.labels?.unwrap_or(base.labels),
+            pci: self.pci?.unwrap_or(base.pci),
             architecture: self.architecture?.unwrap_or(base.architecture),
             memory_mib: self.memory_mib?.unwrap_or(base.memory_mib),
             memory_gb: self.memory_gb?.unwrap_or(base.memory_gb),
@@ -175,6 +184,7 @@ impl Own {
             id,
             variants: self.variants?.unwrap_or_default(),
             labels: self.labels?.unwrap_or_default(),
+            pci: self.pci?.unwrap_or_default(),
             architecture: self.architecture?.unwrap_or_else(|| "unknown".to_owned()),
             memory_mib: memory_mib?,
             memory_gb: memory_gb?,

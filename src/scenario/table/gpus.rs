@@ -37,6 +37,7 @@ static GPU: Object = Object {
             "NVML names of boards that are the same to a simulator",
         ),
         Key::optional("labels", Kind::List(&LINES), "other words for it, as tools use them"),
+        Key::optional("pci", Kind::List(&LINES), "PCI device ids of its boards, such as '0x20B0'"),
         Key::optional("architecture", Kind::Line, "architecture, such as Hopper"),
         Key::optional("memory_mib", MIB, "memory as NVML reports it, in MiB"),
         Key::optional("memory_gb", COUNT, "memory as it is sold, in GB: what MPS slices are counted in"),
