@@ -180,6 +180,7 @@ fn product(device: &Device, known: Option<&Product>, profiles: Vec<ProfileSpec>)
         sms: known.map_or(0, Product::sms),
         variants: Vec::new(),
         labels: Vec::new(),
+        pci: Vec::new(),
         mps: row.map_or(DEFAULT_MPS, |r| r.mps),
         confidence: Confidence::High,
         source: "device".to_owned(),
