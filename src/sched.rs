@@ -9,6 +9,7 @@
 //!
 //! A policy is shown requests and a read-only cluster, never how long a pod will run.
 
+mod bound;
 pub mod filter;
 pub mod kube;
 pub mod queue;

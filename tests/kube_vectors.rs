@@ -654,7 +654,7 @@ impl Replay<'_> {
                         names.insert(text(self.name(victim)));
                     }
                     if let Some(node) = stands {
-                        self.kube.terminate(PodId::of(victim), node, true, time);
+                        self.kube.terminate(PodId::of(victim), node, true);
                         self.plan_end(victim, now + int(&self.input["grace_ms"]) as u64);
                     }
                 }

@@ -4,6 +4,7 @@
 //! a node stops at the first filter that refuses, and the resource filter names everything that is
 //! short. GPU units are extended resources under the name that the mode advertises.
 
+use super::bound::REFUSED;
 use crate::cluster::{Cluster, Need, NodeClass, StaticRefusal, cut};
 use crate::id::NodeId;
 use crate::workload::Constraint;
@@ -127,6 +128,38 @@ impl Shape {
                 for (index, out) in run.nodes.clone().zip(out) {
                     let serves = cluster.gpus_serve(NodeId::of(index), need);
                     *out |= u8::from(!serves) * Refusal::GPU;
+                }
+            }
+        }
+    }
+}
+
+impl Shape {
+    /// Sets the bound of every node that refuses to [`REFUSED`].
+    pub(super) fn mask(&self, cluster: &Cluster, bounds: &mut [f32]) {
+        let (cpu, memory) = (cut(self.request.cpu.0), cut(self.request.memory.0));
+        for run in cluster.runs() {
+            let (fixed, need) = self.by_class[run.class];
+            let bounds = &mut bounds[run.nodes.clone()];
+            if !fixed.is_none() || need == Need::Never {
+                bounds.fill(REFUSED);
+                continue;
+            }
+            let cpus = &cluster.cpus_free()[run.nodes.clone()];
+            let memories = &cluster.memories_free()[run.nodes.clone()];
+            let pods = &cluster.pod_slots_free()[run.nodes.clone()];
+            for (((bound, cpu_free), memory_free), pods_free) in
+                bounds.iter_mut().zip(cpus).zip(memories).zip(pods)
+            {
+                // Without branches, so that several nodes are compared at once.
+                let fits = (cpu <= *cpu_free) & (memory <= *memory_free) & (*pods_free != 0);
+                *bound = if fits { *bound } else { REFUSED };
+            }
+            if need != Need::None {
+                for (index, bound) in run.nodes.clone().zip(bounds) {
+                    if *bound != REFUSED && !cluster.gpus_serve(NodeId::of(index), need) {
+                        *bound = REFUSED;
+                    }
                 }
             }
         }

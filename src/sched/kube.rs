@@ -23,11 +23,13 @@ pub mod resource;
 mod row;
 pub mod rules;
 pub mod score;
+mod sorted;
 pub mod view;
 
 use crate::id::{NodeId, PodId, ShapeId};
 use crate::record::{self, ReasonId};
 use crate::rng::Stream;
+use crate::sched::bound;
 use crate::units::{Span, Time};
 use crate::workload::Toleration;
 use backoff::Backoff;
@@ -36,7 +38,7 @@ use event::{Event, zone};
 use filter::{Code, Names, Plugins, Reasons, Status};
 use node::{Affinity, NodeOrder, NodeSpec};
 use preempt::{Candidate, Target};
-use queue::{Facts, Queue};
+use queue::{Concerns, Facts, Queue};
 use resource::{PodRequest, ResourceId, Resources};
 use row::PlainScores;
 use rules::Rules;
@@ -182,8 +184,6 @@ pub struct Kube {
     /// The nodes in order; stale once one came or went.
     list: Vec<NodeId>,
     list_stale: bool,
-    /// Whether it is all nodes in order of their ids.
-    list_is_plain: bool,
     start: usize,
     queue: Queue,
     /// Who is tried, and what happened since it was taken.
@@ -197,10 +197,10 @@ pub struct Kube {
     /// run's draw.
     drawn: Option<NodeId>,
     reasons: record::Reasons,
-    /// Scratch of a scan.
+    /// Scratch of a scan: the feasible nodes with their scores, and which of them are the best.
     feasible: Vec<NodeId>,
     totals: Vec<i64>,
-    block: Vec<i32>,
+    best: Vec<usize>,
 }
 
 impl Kube {
@@ -214,7 +214,6 @@ impl Kube {
             order: NodeOrder::new(),
             list: Vec::new(),
             list_stale: false,
-            list_is_plain: false,
             start: 0,
             in_flight: None,
             events: Vec::new(),
@@ -224,7 +223,7 @@ impl Kube {
             reasons: record::Reasons::default(),
             feasible: Vec::new(),
             totals: Vec::new(),
-            block: Vec::new(),
+            best: Vec::new(),
         }
     }
 
@@ -352,23 +351,23 @@ impl Kube {
     ///
     /// # Panics
     /// If it is not there.
-    pub fn terminate(&mut self, pod: PodId, node: NodeId, preempted: bool, now: Time) {
+    pub fn terminate(&mut self, pod: PodId, node: NodeId, preempted: bool) {
         let resident = self.cache.resident(pod, node).expect("a pod of this node");
         resident.terminating = true;
         resident.preempted |= preempted;
-        self.observed(now);
+        self.observed();
     }
 
     /// An assigned pod changed, or was seen for the first time. Only pods with affinity to others
     /// could be helped; yet before hints it counts as a request to move.
-    fn observed(&mut self, now: Time) {
-        self.queue.wake(now, |_| false);
+    fn observed(&mut self) {
+        self.queue.stir();
     }
 
     fn event(&mut self, now: Time, event: &Event) {
         self.remember(event);
         let cache = &self.cache;
-        self.queue.wake(now, |waiting| cache.worth(event, waiting));
+        self.queue.wake(now, |rejectors| event.concerns(rejectors), |waiting| cache.worth(event, waiting));
     }
 
     /// Keeps an event for the pod in flight.
@@ -384,9 +383,9 @@ impl Kube {
             return;
         }
         self.remember(&Event::PodGone);
-        let cache = &self.cache;
-        self.queue
-            .wake(now, |waiting| waiting.facts.priority <= priority && cache.worth(&Event::PodGone, waiting));
+        self.queue.wake_each(now, |waiting| {
+            waiting.facts.priority <= priority && Event::PodGone.concerns(waiting.rejectors) == Concerns::All
+        });
     }
 
     /// The tick of a whole second.
@@ -415,7 +414,7 @@ impl Kube {
         let pod = self.queue.pop()?;
         if std::mem::take(&mut self.list_stale) {
             self.list = self.order.list();
-            self.list_is_plain = self.list.len() == self.cache.nodes.len() && self.list.is_sorted();
+            self.cache.order(&self.list, self.resources.ids().count());
         }
         self.in_flight = Some(pod);
         let waiting = self.queue.get(pod).expect("it was just taken");
@@ -453,7 +452,7 @@ impl Kube {
             Outcome::Placed { node, .. } => {
                 self.queue.remove(pod);
                 self.cache.nodes[node.index()].started(pod, now);
-                self.observed(now);
+                self.observed();
             }
             Outcome::Failed(failure) => {
                 // It may have been deleted during its attempt.
@@ -517,11 +516,11 @@ impl Kube {
         let wanted = self.wanted();
         let plain = match self.cache.has_nominees() || self.cache.has_fresh_row(facts.shape) {
             true => None,
-            false => self.cache.plain_scores(facts.shape).filter(|_| self.list_is_plain),
+            false => self.cache.plain(facts.shape),
         };
-        let visited = plain.and_then(|scores| self.scan_plain(facts.shape, scores, wanted));
-        let visited = match visited {
-            Some(visited) => visited,
+        let scan = plain.and_then(|scores| self.scan_plain(facts.shape, scores, wanted));
+        let Scan { visited, feasible, node } = match scan {
+            Some(scan) => scan,
             None => self.scan(pod, facts, wanted, devices),
         };
         let mut evaluated = visited;
@@ -530,23 +529,20 @@ impl Kube {
             evaluated += usize::from(visited <= (at + all - self.start) % all);
         }
         self.start = (self.start + evaluated) % all;
-        let feasible = self.feasible.len();
-        let node = match feasible {
-            0 => return None,
-            1 => self.feasible[0],
-            _ => self.choose(facts.shape),
-        };
-        Some(Found { node, feasible, evaluated })
+        node.map(|node| Found { node, feasible, evaluated })
     }
 
     /// Visits nodes from the start until one more feasible node is met than wanted, which ends the
-    /// scan, and with which the next one starts. Gathers the feasible nodes and their scores; the
-    /// number of nodes that count as processed.
-    fn scan(&mut self, pod: PodId, facts: Facts, wanted: usize, devices: &mut impl Devices) -> usize {
+    /// scan, and with which the next one starts; and chooses.
+    fn scan(&mut self, pod: PodId, facts: Facts, wanted: usize, devices: &mut impl Devices) -> Scan {
         self.cache.refresh(facts.shape, devices);
+        let all = self.list.len();
+        let mut visited = all;
         self.feasible.clear();
         self.totals.clear();
-        let all = self.list.len();
+        if !self.cache.rows.row(facts.shape.index()).has_feasible() {
+            return Scan { visited, feasible: 0, node: None };
+        }
         for offset in 0..all {
             let at = self.start + offset;
             let node = self.list[if all <= at { at - all } else { at }];
@@ -556,48 +552,64 @@ impl Kube {
                     || self.cache.status(pod, facts, node, devices).is_success());
             if fits {
                 if self.feasible.len() == wanted {
-                    return offset;
+                    visited = offset;
+                    break;
                 }
                 self.feasible.push(node);
                 self.totals.push(i64::from(leaf.score));
             }
         }
-        all
-    }
-
-    /// The same where the list is in order of node ids and the shape allows it; `None` where nothing
-    /// is feasible, and what the nodes say is wanted.
-    fn scan_plain(&mut self, shape: ShapeId, scores: PlainScores, wanted: usize) -> Option<usize> {
-        /// Nodes at a time: enough to compare many at once, few enough to stop in time.
-        const BLOCK: usize = 128;
-        self.feasible.clear();
-        self.totals.clear();
-        let request = &self.cache.shapes[shape.index()].request;
-        let real = [ResourceId::CPU, ResourceId::MEMORY].map(|resource| request.real.get(resource) as f64);
-        let nonzero = request.nonzero.map(|amount| amount as f64);
-        let all = self.list.len();
-        let mut offset = 0;
-        while offset < all {
-            let at = (self.start + offset) % all;
-            let length = BLOCK.min(all - at).min(all - offset);
-            self.cache.plain.scan(at..at + length, real, nonzero, scores, &mut self.block);
-            for (index, score) in self.block.iter().enumerate().filter(|(_, score)| 0 <= **score) {
-                if self.feasible.len() == wanted {
-                    return Some(offset + index);
-                }
-                self.feasible.push(NodeId::of(at + index));
-                self.totals.push(i64::from(*score));
-            }
-            offset += length;
+        let feasible = self.feasible.len();
+        if 1 < feasible && !self.cache.is_flat(facts.shape, false) {
+            self.cache.add_normalized(facts.shape, &self.feasible, &mut self.totals);
         }
-        (!self.feasible.is_empty()).then_some(all)
+        self.best.clear();
+        if let Some(best) = self.totals.iter().max() {
+            self.best.extend((0..feasible).filter(|at| self.totals[*at] == *best));
+        }
+        let node = (0 < feasible).then(|| {
+            let among = (0..self.best.len()).map(|at| self.feasible[self.best[at]]).collect::<Vec<_>>();
+            among[self.choose(&among, |of, at| of.best[at])]
+        });
+        Scan { visited, feasible, node }
     }
 
-    /// Whether the last pod of this shape failed, and this one must fail alike: no node changed, no
-    /// room is kept for anybody, and there is nobody to evict.
+    /// The same for a shape that allows it; `None` where nothing is feasible, and what the nodes say
+    /// is wanted.
+    ///
+    /// Scores round down from their bounds. So once some node is scored, only those whose bound
+    /// reaches its score can be the best.
+    fn scan_plain(&mut self, shape: ShapeId, scores: PlainScores, wanted: usize) -> Option<Scan> {
+        let (visited, feasible) = self.cache.scan_plain(shape, self.start, scores, wanted);
+        let all = self.list.len();
+        let node = |this: &Kube, offset: usize| {
+            let at = this.start + offset;
+            this.list[if all <= at { at - all } else { at }]
+        };
+        let highest = self.cache.plain.bounds.highest()?;
+        let mut best = self.cache.resource_score(shape, node(self, highest));
+        let mut ties = std::mem::take(&mut self.best);
+        ties.clear();
+        for offset in self.cache.plain.bounds.at_least(best as f32 - scores.slack()) {
+            let score = self.cache.resource_score(shape, node(self, offset));
+            if best < score {
+                best = score;
+                ties.clear();
+            }
+            if score == best {
+                ties.push(offset);
+            }
+        }
+        self.best = ties;
+        let among: Vec<NodeId> = self.best.iter().map(|offset| node(self, *offset)).collect();
+        let chosen = self.choose(&among, |of, at| bound::count(&of.cache.plain.bounds.values[..of.best[at]]));
+        Some(Scan { visited, feasible, node: Some(among[chosen]) })
+    }
+
+    /// Whether the last pod of this shape failed, and this one must fail alike: no node and no
+    /// nomination changed.
     fn is_known_failure(&self, facts: Facts, nominated: Option<NodeId>) -> bool {
         nominated.is_none()
-            && !self.cache.has_nominees()
             && self.cache.rows.memo(facts.shape.index(), facts.priority, facts.never_preempts).is_some()
     }
 
@@ -614,24 +626,19 @@ impl Kube {
         }
     }
 
-    /// The best of the feasible nodes.
-    fn choose(&mut self, shape: ShapeId) -> NodeId {
-        if !self.cache.is_flat(shape, false) {
-            self.cache.add_normalized(shape, &self.feasible, &mut self.totals);
+    /// Which of the best nodes, in the order in which they were visited. `rank` gives the place of one
+    /// of them among all feasible nodes.
+    fn choose(&mut self, among: &[NodeId], rank: impl Fn(&Kube, usize) -> usize) -> usize {
+        if among.len() == 1 {
+            return 0;
         }
         if self.cache.settings.rules.heap {
-            return self.feasible[score::heap_head(&self.totals).expect("some node is feasible")];
+            let first = (0..among.len()).min_by_key(|at| score::heap_rank(rank(self, *at)));
+            return first.expect("some node is the best");
         }
-        let best = *self.totals.iter().max().expect("some node is feasible");
-        let tied = || self.feasible.iter().zip(&self.totals).filter(|(_, total)| **total == best);
-        match self.drawn.filter(|drawn| tied().any(|(node, _)| node == drawn)) {
+        match self.drawn.and_then(|drawn| among.iter().position(|node| *node == drawn)) {
             Some(drawn) => drawn,
-            None => {
-                let equals = tied().count();
-                let draw = self.chance.as_mut().map_or(0, |stream| stream.below(equals as u64));
-                let mut tied = self.feasible.iter().zip(&self.totals).filter(|(_, total)| **total == best);
-                *tied.nth(draw as usize).expect("a draw among them").0
-            }
+            None => self.chosen(among.len()),
         }
     }
 
@@ -663,22 +670,17 @@ impl Kube {
             let nomination = if keeps { Nomination::Keep } else { Nomination::Clear };
             return Failure { nomination, ..failure(known.message, known.rejectors) };
         }
-        let statuses: Vec<(NodeId, Status)> = self
-            .list
-            .clone()
-            .into_iter()
-            .map(|node| (node, self.cache.status(pod, facts, node, devices)))
-            .collect();
-        let rejectors = statuses.iter().fold(Plugins::NONE, |all, (_, status)| all.and(status.rejector));
+        self.cache.refresh(facts.shape, devices);
+        let statuses = self.cache.refusals(pod, facts, devices);
+        let rejectors = statuses.iter().fold(Plugins::NONE, |all, (status, _)| all.and(status.rejector));
         let rules = self.cache.settings.rules;
-        let alone =
-            nominated.is_none() && !self.cache.has_nominees() && !self.cache.has_below(facts.priority);
         let preemption = match self.cache.settings.preemption {
             false => Preemption::Off,
             true => self.preempt(pod, facts, nominated, &statuses, devices),
         };
         let nodes = self.list.len();
         let mut failure = failure(ReasonId(0), rejectors);
+        let evicts = matches!(preemption, Preemption::Evict { .. });
         let text = match preemption {
             Preemption::Off => {
                 failure.nomination = Nomination::Keep;
@@ -700,9 +702,10 @@ impl Kube {
         });
         let message = self.message(nodes, &statuses, None, &post);
         failure.message = self.reasons.intern(&message);
-        if alone {
+        if nominated.is_none() && !evicts {
             let of = (facts.priority, facts.never_preempts);
-            self.cache.rows.remember(shape, of, failure.message, rejectors);
+            let exact = self.cache.has_nominees() || self.cache.has_below(facts.priority);
+            self.cache.rows.remember(shape, of, exact, failure.message, rejectors);
         }
         failure
     }
@@ -711,9 +714,9 @@ impl Kube {
     #[must_use]
     pub fn refusal_when_empty(&mut self, shape: ShapeId) -> ReasonId {
         let nodes = self.order.list();
-        let statuses: Vec<(NodeId, Status)> =
-            nodes.iter().map(|node| (*node, self.cache.status_when_empty(shape, *node))).collect();
-        let refused: Vec<_> = statuses.into_iter().filter(|(_, status)| !status.is_success()).collect();
+        let statuses: Vec<(Status, usize)> =
+            nodes.iter().map(|node| (self.cache.status_when_empty(shape, *node), 1)).collect();
+        let refused: Vec<_> = statuses.into_iter().filter(|(status, _)| !status.is_success()).collect();
         let message = self.message(nodes.len(), &refused, None, "");
         self.reasons.intern(&message)
     }
@@ -721,13 +724,13 @@ impl Kube {
     fn message(
         &self,
         nodes: usize,
-        statuses: &[(NodeId, Status)],
+        statuses: &[(Status, usize)],
         absent: Option<&str>,
         post: &str,
     ) -> String {
         let mut by_reasons: BTreeMap<Reasons, usize> = BTreeMap::new();
-        for (_, status) in statuses {
-            *by_reasons.entry(status.reasons).or_default() += 1;
+        for (status, nodes) in statuses {
+            *by_reasons.entry(status.reasons).or_default() += nodes;
         }
         let names = Names { resources: &self.resources, taints: &self.cache.taints };
         let texts: Vec<(Vec<String>, usize)> =
@@ -742,7 +745,7 @@ impl Kube {
         pod: PodId,
         facts: Facts,
         nominated: Option<NodeId>,
-        statuses: &[(NodeId, Status)],
+        statuses: &[(Status, usize)],
         devices: &mut impl Devices,
     ) -> Preemption {
         let rules = self.cache.settings.rules;
@@ -750,20 +753,24 @@ impl Kube {
             return Preemption::NotEligible("not eligible due to preemptionPolicy=Never.");
         }
         if let Some(node) = nominated {
+            let present = self.cache.node(node).present;
+            let hopeless = present && self.cache.status(pod, facts, node, devices).code == Code::Unresolvable;
             let of = self.cache.node(node);
-            let said = statuses.iter().find(|(known, _)| *known == node);
-            let hopeless = said.is_some_and(|(_, status)| status.code == Code::Unresolvable);
-            if !hopeless && of.present && of.waits_for(facts.priority, rules.waits_for_preempted) {
+            if !hopeless && present && of.waits_for(facts.priority, rules.waits_for_preempted) {
                 return Preemption::NotEligible(
                     "not eligible due to a terminating pod on the nominated node.",
                 );
             }
         }
-        let helpful: Vec<NodeId> = statuses
-            .iter()
-            .filter(|(_, status)| status.code == Code::Unschedulable)
-            .map(|(node, _)| *node)
-            .collect();
+        let helpful = statuses.iter().filter(|(status, _)| status.code == Code::Unschedulable);
+        let helpful: usize = helpful.map(|(_, nodes)| nodes).sum();
+        if helpful == 0 {
+            return Preemption::Helpless(Vec::new());
+        }
+        if !self.cache.has_below(facts.priority) {
+            return Preemption::Helpless(vec![(preempt::NO_VICTIMS, helpful)]);
+        }
+        let helpful = self.cache.helpful(pod, facts, &self.list, devices);
         let (candidates, said) = self.dry_run(pod, facts, &helpful, devices);
         if candidates.is_empty() {
             return Preemption::Helpless(said);
@@ -796,7 +803,7 @@ impl Kube {
         facts: Facts,
         nodes: &[NodeId],
         devices: &mut impl Devices,
-    ) -> (Vec<(NodeId, Candidate, Vec<PodId>)>, Vec<(NodeId, Status)>) {
+    ) -> (Vec<(NodeId, Candidate, Vec<PodId>)>, Vec<(Status, usize)>) {
         let (mut candidates, mut said): (Vec<(NodeId, Candidate, Vec<PodId>)>, Vec<_>) =
             (Vec::new(), Vec::new());
         let wanted = preempt::candidates_wanted(nodes.len());
@@ -804,11 +811,15 @@ impl Kube {
         let sorted = self.cache.settings.rules.victims_sorted;
         for index in 0..nodes.len() {
             let node = nodes[(offset + index) % nodes.len()];
+            if !self.cache.node(node).residents.iter().any(|r| r.target.priority < facts.priority) {
+                said.push((preempt::NO_VICTIMS, 1));
+                continue;
+            }
             let targets: Vec<Target<PodId>> =
                 self.cache.node(node).residents.iter().map(|resident| resident.target.clone()).collect();
             let mut trial = self.cache.trial(pod, facts, node, devices);
             match preempt::select_victims(&targets, facts.priority, &self.allowances, sorted, &mut trial) {
-                Err(status) => said.push((node, status)),
+                Err(status) => said.push((status, 1)),
                 // Nobody need go: an error upstream, and no candidate.
                 Ok(victims) if victims.pods.is_empty() => {}
                 Ok(victims) => {
@@ -832,7 +843,16 @@ impl Kube {
 /// What nodes are counted as that preemption did not try.
 const NO_HELP: &str = "Preemption is not helpful for scheduling";
 
-/// Where a scan ended.
+/// What a scan came to.
+struct Scan {
+    /// Nodes visited.
+    visited: usize,
+    feasible: usize,
+    /// The best of the feasible ones.
+    node: Option<NodeId>,
+}
+
+/// Where a cycle ended.
 struct Found {
     node: NodeId,
     feasible: usize,
@@ -846,7 +866,7 @@ enum Preemption {
     /// The pod may not preempt now.
     NotEligible(&'static str),
     /// No node is gained; what those said that were tried.
-    Helpless(Vec<(NodeId, Status)>),
+    Helpless(Vec<(Status, usize)>),
     /// These make room there.
     Evict { node: NodeId, victims: Vec<PodId>, displaced: Vec<PodId> },
 }

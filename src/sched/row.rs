@@ -7,6 +7,7 @@
 //! once; so a shape that is asked for rarely, with many changes between, is scanned, and only
 //! shapes in demand keep a row. Both give the same answer.
 
+use super::bound::Bounds;
 use super::filter::Shape;
 use super::score::Scores;
 use crate::cluster::Cluster;
@@ -33,6 +34,7 @@ pub struct Rows {
     /// Scratch of a scan.
     refused: Vec<u8>,
     totals: Vec<i32>,
+    bounds: Bounds,
 }
 
 #[derive(Debug)]
@@ -59,6 +61,7 @@ impl Rows {
             counted,
             refused: Vec::new(),
             totals: Vec::new(),
+            bounds: Bounds::default(),
         }
     }
 
@@ -93,6 +96,12 @@ impl Rows {
 
     /// The same as [`Rows::best`], by looking at every node.
     pub fn scan(&mut self, of: &Shape, cluster: &Cluster, ties: Option<&mut Stream>) -> Option<NodeId> {
+        if ties.is_none()
+            && let Some(slack) = self.scores.bounds(&of.request, cluster, &mut self.bounds.values)
+        {
+            of.mask(cluster, &mut self.bounds.values);
+            return self.first_by_bounds(of, cluster, slack);
+        }
         of.refusals(cluster, &mut self.refused);
         self.scores.totals(&of.request, cluster, &self.refused, &mut self.totals);
         let (best, first) = leftmost_max(&self.totals, &self.refused)?;
@@ -100,6 +109,21 @@ impl Rows {
         let equals = || values(&self.totals, &self.refused).enumerate().filter(|(_, value)| *value == best);
         let chosen = stream.below(equals().count() as u64);
         equals().map(|(index, _)| NodeId::of(index)).nth(chosen as usize)
+    }
+
+    /// The first of the best nodes: one of the highest bound is scored, and then only those whose bound
+    /// reaches the best score.
+    fn first_by_bounds(&mut self, of: &Shape, cluster: &Cluster, slack: f32) -> Option<NodeId> {
+        let highest = self.bounds.highest()?;
+        let score = |index: usize| self.scores.total(&of.request, cluster, NodeId::of(index));
+        let mut best = (score(highest), highest);
+        for index in self.bounds.at_least(best.0 as f32 - slack) {
+            let score = score(index);
+            if best.0 < score || (score == best.0 && index < best.1) {
+                best = (score, index);
+            }
+        }
+        Some(NodeId::of(best.1))
     }
 
     /// The row of a shape, true as of now.

@@ -266,7 +266,7 @@ impl<O: Observer> World<'_, '_, O> {
         let node = self.running.get(slot).placement.node;
         let epoch = self.calendar.schedule(end, Event::Evict, slot);
         self.running.get_mut(slot).doom = Some(epoch);
-        self.kube().kube.terminate(victim, node, true, now);
+        self.kube().kube.terminate(victim, node, true);
         self.emit(Record::Doomed { pod: victim, by });
     }
 

@@ -5,7 +5,7 @@ use super::node::{self, NodeSpec, Usage};
 use super::preempt::{Target, Trial};
 use super::queue::Facts;
 use super::resource::{Amounts, ResourceId};
-use super::row::{Leaf, Plain, PlainScores, Rows};
+use super::row::{Leaf, Plain, PlainNode, PlainRequest, PlainScores, Rows};
 use super::score::{self, DEFAULT_RESOURCES, Listed, Room, Strategy};
 use super::{Devices, Settings, Shape};
 use crate::id::{NodeId, PodId, ShapeId};
@@ -61,9 +61,6 @@ struct Fixed {
     preference: i64,
 }
 
-/// CPU and memory that a plain scan divides exactly: 100 × as much is below 2⁵³.
-const PLAIN_MOST: f64 = (1_u64 << 46) as f64;
-
 #[derive(Clone, Debug)]
 pub(super) struct Cache {
     pub(super) settings: Settings,
@@ -79,10 +76,10 @@ pub(super) struct Cache {
     pub(super) taints: Vec<String>,
     pub(super) rows: Rows,
     pub(super) plain: Plain,
-    /// Nodes whose CPU or memory [`Plain`] cannot hold.
-    odd_nodes: usize,
-    /// Pods that have room kept for them.
-    nominees: usize,
+    /// By shape, for plain scans.
+    plain_requests: Vec<Option<PlainRequest>>,
+    /// Nodes on which room is kept for pods.
+    nominated: Vec<NodeId>,
     /// Pods on nodes by priority.
     priorities: BTreeMap<i32, u32>,
 }
@@ -100,8 +97,8 @@ impl Cache {
             taints: Vec::new(),
             rows: Rows::new(),
             plain: Plain::default(),
-            odd_nodes: 0,
-            nominees: 0,
+            plain_requests: Vec::new(),
+            nominated: Vec::new(),
             priorities: BTreeMap::new(),
         }
     }
@@ -109,11 +106,6 @@ impl Cache {
     pub(super) fn add_node(&mut self, name: String, kind: usize) -> NodeId {
         self.nodes.push(Node::new(name, kind));
         self.rows.add_node();
-        let columns =
-            self.plain.capacity.iter_mut().chain(&mut self.plain.real).chain(&mut self.plain.nonzero);
-        columns.for_each(|column| column.push(0.0));
-        self.plain.pods_free.push(0);
-        self.odd_nodes += 1;
         let node = NodeId::of(self.nodes.len() - 1);
         self.changed(node);
         node
@@ -127,29 +119,30 @@ impl Cache {
     /// A node or what stands on it changed.
     pub(super) fn changed(&mut self, node: NodeId) {
         self.rows.changed(node);
-        let (at, of) = (node.index(), &self.nodes[node.index()]);
-        let kind = &self.kinds[of.kind];
-        let odd = |capacity: f64| !(0.0 < capacity && capacity < PLAIN_MOST);
-        let was_odd = self.plain.capacity.iter().any(|column| odd(column[at]));
-        for (column, resource) in [ResourceId::CPU, ResourceId::MEMORY].into_iter().enumerate() {
-            self.plain.capacity[column][at] = kind.allocatable.get(resource) as f64;
-            self.plain.real[column][at] = of.usage.real.get(resource) as f64;
-            self.plain.nonzero[column][at] = of.usage.nonzero[column] as f64;
-        }
-        let is_odd = self.plain.capacity.iter().any(|column| odd(column[at]));
-        self.odd_nodes = self.odd_nodes + usize::from(is_odd) - usize::from(was_odd);
-        self.plain.pods_free[at] = (kind.spec.pods - of.usage.pods).clamp(-1, 1) as i32;
+        let of = &self.nodes[node.index()];
+        self.plain.changed(node, plain_node(&self.kinds, of));
+    }
+
+    /// Nodes are visited in this order from now on.
+    pub(super) fn order(&mut self, list: &[NodeId], resources: usize) {
+        let (nodes, kinds) = (&self.nodes, &self.kinds);
+        self.plain.order(nodes.len(), list, resources, |id| plain_node(kinds, &nodes[id.index()]));
     }
 
     /// Room is kept for a pod.
     pub(super) fn list_nominated(&mut self, nominee: Nominee, node: NodeId) {
-        self.nodes[node.index()].nominated.push(nominee);
-        self.nominees += 1;
+        let nominated = &mut self.nodes[node.index()].nominated;
+        if nominated.is_empty() {
+            self.nominated.push(node);
+        }
+        nominated.push(nominee);
+        // No row counts it, yet a failure is not what it was.
+        self.rows.changed(node);
     }
 
     /// Whether room is kept for anybody.
     pub(super) fn has_nominees(&self) -> bool {
-        0 < self.nominees
+        !self.nominated.is_empty()
     }
 
     /// Whether some pod on a node is below a priority.
@@ -158,6 +151,7 @@ impl Cache {
     }
 
     pub(super) fn add_shape(&mut self, shape: Shape) -> ShapeId {
+        self.plain_requests.push(PlainRequest::new(&shape.request));
         self.shapes.push(shape);
         self.fixed.push(Vec::new());
         self.flat.push(None);
@@ -218,24 +212,33 @@ impl Cache {
 
     pub(super) fn unlist_nominated(&mut self, pod: PodId, node: NodeId) {
         let nominated = &mut self.nodes[node.index()].nominated;
-        let before = nominated.len();
         nominated.retain(|nominee| nominee.pod != pod);
-        self.nominees -= before - nominated.len();
+        if nominated.is_empty() {
+            self.nominated.retain(|other| *other != node);
+        }
+        self.rows.changed(node);
     }
 
     /// Brings the row of a shape up to date. *O*(changed nodes).
     pub(super) fn refresh(&mut self, shape: ShapeId, devices: &mut impl Devices) {
-        let stale = self.rows.stale(shape.index());
+        let missing = self.rows.missing(shape.index());
+        if missing == Some(0) {
+            return;
+        }
         let mut row = self.rows.take(shape.index());
         let mut update = |cache: &mut Cache, node: NodeId| {
-            let usage = std::mem::take(&mut cache.nodes[node.index()].usage);
+            let of = &mut cache.nodes[node.index()];
+            if !of.present {
+                return row.set(node, None);
+            }
+            let usage = std::mem::take(&mut of.usage);
             let status = cache.filters(shape, node, &usage, &[], &[], devices);
             cache.nodes[node.index()].usage = usage;
             let score = if status.is_success() { cache.resource_score(shape, node) as i32 } else { 0 };
-            row.leaves[node.index()] = Leaf { status: cache.rows.index(status), score };
+            row.set(node, Some(Leaf { status: cache.rows.index(status), score }));
         };
-        match stale {
-            Some(stale) => stale.into_iter().for_each(|node| update(self, node)),
+        match missing {
+            Some(missing) => (0..missing).for_each(|age| update(self, self.rows.changed_before(age))),
             None => (0..self.nodes.len()).for_each(|index| update(self, NodeId::of(index))),
         }
         self.rows.put(shape.index(), row);
@@ -243,12 +246,66 @@ impl Cache {
 
     /// Whether a row is worth bringing up to date: few nodes changed since it was used.
     pub(super) fn has_fresh_row(&self, shape: ShapeId) -> bool {
-        self.rows.stale(shape.index()).is_some_and(|stale| stale.len() * 16 < self.nodes.len())
+        self.rows.missing(shape.index()).is_some_and(|missing| missing * 16 < self.nodes.len() as u64)
     }
 
-    /// The scores of a plain scan, for a shape and nodes that allow it: CPU and memory alone are
-    /// asked for, scored as by default, and no kind of node is out of the question.
-    pub(super) fn plain_scores(&mut self, shape: ShapeId) -> Option<PlainScores> {
+    /// The nodes by what they say to a pod that none of them takes, with its row up to date.
+    pub(super) fn refusals(
+        &mut self,
+        pod: PodId,
+        facts: Facts,
+        devices: &mut impl Devices,
+    ) -> Vec<(Status, usize)> {
+        let row = self.rows.row(facts.shape.index());
+        let counts = row.counts().iter().enumerate().filter(|(_, nodes)| 0 < **nodes);
+        let mut refusals: Vec<(Status, usize)> =
+            counts.map(|(index, nodes)| (self.rows.statuses[index], *nodes as usize)).collect();
+        for at in 0..self.nominated.len() {
+            let node = self.nominated[at];
+            if !self.node(node).present {
+                continue;
+            }
+            let leaf = self.rows.row(facts.shape.index()).leaves[node.index()];
+            let alone = self.rows.statuses[leaf.status as usize];
+            let status = self.status(pod, facts, node, devices);
+            if status != alone {
+                let counted = refusals.iter_mut().find(|(known, _)| *known == alone);
+                counted.expect("every node is counted").1 -= 1;
+                match refusals.iter_mut().find(|(known, _)| *known == status) {
+                    Some((_, nodes)) => *nodes += 1,
+                    None => refusals.push((status, 1)),
+                }
+            }
+        }
+        refusals.retain(|(_, nodes)| 0 < *nodes);
+        assert!(refusals.iter().all(|(status, _)| !status.is_success()), "no node takes the pod");
+        refusals
+    }
+
+    /// The nodes of `list` that refuse a pod for what stands on them, with its row up to date.
+    pub(super) fn helpful(
+        &mut self,
+        pod: PodId,
+        facts: Facts,
+        list: &[NodeId],
+        devices: &mut impl Devices,
+    ) -> Vec<NodeId> {
+        let mut is_helpful = |node: &NodeId| {
+            let status = match self.node(*node).nominated.is_empty() {
+                false => self.status(pod, facts, *node, devices),
+                true => {
+                    let leaf = self.rows.row(facts.shape.index()).leaves[node.index()];
+                    self.rows.statuses[leaf.status as usize]
+                }
+            };
+            status.code == Code::Unschedulable
+        };
+        list.iter().copied().filter(|node| is_helpful(node)).collect()
+    }
+
+    /// What a plain scan needs, for a shape and nodes that allow it: scored by CPU and memory alone
+    /// as by default, asking for nothing but sums, and no kind of node is out of the question.
+    pub(super) fn plain(&mut self, shape: ShapeId) -> Option<PlainScores> {
         let Settings { rules, fit, balanced, ignored, .. } = &self.settings;
         let pod = &self.shapes[shape.index()];
         let plain = |listed: &[Listed]| *listed == DEFAULT_RESOURCES;
@@ -262,15 +319,26 @@ impl Cache {
             Some((weight, listed)) if plain(listed) && !rules.balanced_change => *weight,
             Some(_) => return None,
         };
-        let asks = pod.request.real.iter().next().is_some();
-        let alone = pod.request.real.iter().all(|(resource, _)| resource < ResourceId::EPHEMERAL);
+        let asks = [ResourceId::CPU, ResourceId::MEMORY].iter().any(|r| pod.request.real.get(*r) != 0);
         let on = self.settings.filters.meets(Plugins::FIT) && ignored.is_none();
-        if 0 < self.odd_nodes || !alone || pod.device.is_some() || !on {
+        if self.plain.is_odd() || pod.device.is_some() || !on {
             return None;
         }
+        self.plain_requests[shape.index()].as_ref().filter(|request| self.plain.knows(request))?;
         let balanced = if asks || !rules.balanced_skips { balanced } else { 0 };
-        let scores = PlainScores { fit: fit as i32, balanced: balanced as i32 };
-        self.is_flat(shape, true).then_some(scores)
+        self.is_flat(shape, true).then_some(PlainScores { fit, balanced })
+    }
+
+    /// A plain scan from a position on; how many nodes it visited, and how many are feasible.
+    pub(super) fn scan_plain(
+        &mut self,
+        shape: ShapeId,
+        start: usize,
+        scores: PlainScores,
+        wanted: usize,
+    ) -> (usize, usize) {
+        let request = self.plain_requests[shape.index()].as_ref().expect("a shape that allows it");
+        self.plain.scan(start, request, scores, wanted)
     }
 
     /// Whether all kinds of node score alike by taints and preferences; and, if `admitted` is asked,
@@ -406,7 +474,7 @@ impl Cache {
     }
 
     /// The weighted resource scores of a node.
-    fn resource_score(&self, shape: ShapeId, node: NodeId) -> i64 {
+    pub(super) fn resource_score(&self, shape: ShapeId, node: NodeId) -> i64 {
         let (node, request) = (self.node(node), &self.shapes[shape.index()].request);
         let room = Room { allocatable: &self.kinds[node.kind].allocatable, usage: &node.usage };
         let Settings { fit, balanced, rules, .. } = &self.settings;
@@ -435,6 +503,11 @@ impl Cache {
         let ignored = self.settings.ignored;
         filter::fit(&shape.request, ignored, (&spec.amounts(), spec.pods), usage, false).is_success()
     }
+}
+
+fn plain_node<'a>(kinds: &'a [Kind], node: &'a Node) -> PlainNode<'a> {
+    let kind = &kinds[node.kind];
+    PlainNode { allocatable: &kind.allocatable, usage: &node.usage, pods: kind.spec.pods }
 }
 
 fn named(taint: &crate::cluster::spec::Taint) -> String {

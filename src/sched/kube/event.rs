@@ -4,7 +4,7 @@
 use super::cache::Cache;
 use super::filter::Plugins;
 use super::node::{NodeOrder, NodeSpec, Usage, untolerated};
-use super::queue::Waiting;
+use super::queue::{Concerns, Waiting};
 use crate::id::NodeId;
 use std::sync::Arc;
 
@@ -50,17 +50,31 @@ pub(super) fn zone(spec: &NodeSpec) -> String {
     NodeOrder::<NodeId>::zone(&spec.labels)
 }
 
+impl Event {
+    /// Which of the pods that `rejectors` rejected it concerns.
+    pub(super) fn concerns(&self, rejectors: Plugins) -> Concerns {
+        match self {
+            _ if rejectors == Plugins::NONE => Concerns::All,
+            Event::Timeout => Concerns::All,
+            // Whatever it held.
+            Event::PodGone if rejectors.meets(Plugins::FIT) => Concerns::All,
+            Event::PodGone => Concerns::Nobody,
+            Event::NodeAdded(..) | Event::NodeChanged { .. } => Concerns::Some,
+        }
+    }
+}
+
 impl Cache {
     /// Whether an event could help a waiting pod, as its version judges.
     pub(super) fn worth(&self, event: &Event, waiting: &Waiting) -> bool {
         let rejectors = waiting.rejectors;
-        if rejectors == Plugins::NONE {
-            return true;
+        match event.concerns(rejectors) {
+            Concerns::All => return true,
+            Concerns::Nobody => return false,
+            Concerns::Some => {}
         }
         match event {
-            Event::Timeout => true,
-            // Whatever it held.
-            Event::PodGone => rejectors.meets(Plugins::FIT),
+            Event::Timeout | Event::PodGone => unreachable!("they concern all or nobody"),
             Event::NodeAdded(node, _) | Event::NodeChanged { node, .. } if !self.settings.rules.hints => {
                 self.admitted_as_used(*node, waiting)
             }

@@ -44,6 +44,10 @@ pub struct Victims {
     pub violations: usize,
 }
 
+/// What a node says where nobody is of lower priority.
+pub const NO_VICTIMS: Status =
+    Status { code: Code::Unresolvable, reasons: Reasons::NO_VICTIMS, rejector: Plugins::NONE };
+
 /// `SelectVictimsOnNode`: all pods of lower priority leave, then come back by importance, those
 /// that violate budgets first, as long as the preemptor still fits.
 ///
@@ -58,7 +62,7 @@ pub fn select_victims<P>(
 ) -> Result<Victims, Status> {
     let mut lower: Vec<usize> = (0..pods.len()).filter(|index| pods[*index].priority < priority).collect();
     if lower.is_empty() {
-        return Err(Status::refused(Plugins::NONE, Code::Unresolvable, Reasons::NO_VICTIMS));
+        return Err(NO_VICTIMS);
     }
     lower.iter().for_each(|index| trial.remove(*index));
     let status = trial.status();

@@ -9,11 +9,11 @@
 use super::backoff::{Backoff, holds, leaves};
 use super::filter::Plugins;
 use super::rules::Rules;
+use super::sorted::Sorted;
 use crate::id::{NodeId, PodId, ShapeId};
 use crate::units::{Span, Time};
 use rustc_hash::FxHashMap;
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 
 /// What the scheduler knows of a pod before it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,20 @@ type Key = (u32, Time, u64);
 /// An entry of a queue.
 type Entry = (u32, u32);
 
+/// Slot of a pod that does not wait.
+const NOWHERE: u32 = u32::MAX;
+
+/// Which of the pods that the same plugins rejected an event concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Concerns {
+    /// None of them.
+    Nobody,
+    /// All of them.
+    All,
+    /// Those of which the event is worth a try, as each shape of pod is asked.
+    Some,
+}
+
 /// All queues of one scheduler.
 #[derive(Debug)]
 pub struct Queue {
@@ -83,10 +97,12 @@ pub struct Queue {
     stay_max: Span,
     slots: Vec<Waiting>,
     free: Vec<u32>,
-    slot_of: FxHashMap<PodId, u32>,
-    active: BinaryHeap<Reverse<(Key, Entry)>>,
-    backoff: BinaryHeap<Reverse<(Time, Key, Entry)>>,
-    errors: BinaryHeap<Reverse<(Time, Entry)>>,
+    /// By pod; [`NOWHERE`] for those that do not wait.
+    slot_of: Vec<u32>,
+    active: Sorted<(Key, Entry)>,
+    backoff: Sorted<(Time, Key, Entry)>,
+    /// In order of expiry alone; what ties came first.
+    errors: Sorted<(Time, u64, Entry)>,
     /// Unschedulable pods by rejectors, each in order of time stamps.
     unschedulable: Vec<VecDeque<Entry>>,
     /// Pods in each place, in the order of [`Place`].
@@ -109,10 +125,10 @@ impl Queue {
             stay_max,
             slots: Vec::new(),
             free: Vec::new(),
-            slot_of: FxHashMap::default(),
-            active: BinaryHeap::new(),
-            backoff: BinaryHeap::new(),
-            errors: BinaryHeap::new(),
+            slot_of: Vec::new(),
+            active: Sorted::new(),
+            backoff: Sorted::new(),
+            errors: Sorted::new(),
             unschedulable: vec![VecDeque::new(); 1 + usize::from(Plugins::ALL.0)],
             counts: [0; 5],
             moved: false,
@@ -123,12 +139,16 @@ impl Queue {
     /// A waiting pod.
     #[must_use]
     pub fn get(&self, pod: PodId) -> Option<&Waiting> {
-        self.slot_of.get(&pod).map(|slot| &self.slots[*slot as usize])
+        self.slot(pod).map(|slot| &self.slots[slot as usize])
     }
 
     /// A waiting pod, to nominate it.
     pub fn get_mut(&mut self, pod: PodId) -> Option<&mut Waiting> {
-        self.slot_of.get(&pod).map(|slot| &mut self.slots[*slot as usize])
+        self.slot(pod).map(|slot| &mut self.slots[slot as usize])
+    }
+
+    fn slot(&self, pod: PodId) -> Option<u32> {
+        self.slot_of.get(pod.index()).copied().filter(|slot| *slot != NOWHERE)
     }
 
     /// Pods in a place.
@@ -173,7 +193,11 @@ impl Queue {
                 (self.slots.len() - 1) as u32
             }
         };
-        assert!(self.slot_of.insert(pod, slot).is_none(), "a pod is queued once");
+        if self.slot_of.len() <= pod.index() {
+            self.slot_of.resize(pod.index() + 1, NOWHERE);
+        }
+        let before = std::mem::replace(&mut self.slot_of[pod.index()], slot);
+        assert!(before == NOWHERE, "a pod is queued once");
         self.counts[Place::InFlight as usize] += 1;
         self.stamp_time(slot, now);
         self.activate(slot);
@@ -191,7 +215,8 @@ impl Queue {
     /// # Panics
     /// If it does not wait.
     pub fn remove(&mut self, pod: PodId) -> Waiting {
-        let slot = self.slot_of.remove(&pod).expect("only a waiting pod leaves the queue");
+        let slot = self.slot(pod).expect("only a waiting pod leaves the queue");
+        self.slot_of[pod.index()] = NOWHERE;
         let waiting = self.slots[slot as usize].clone();
         self.counts[waiting.place as usize] -= 1;
         self.slots[slot as usize].stamp += 1;
@@ -228,7 +253,7 @@ impl Queue {
     /// To be tried.
     fn activate(&mut self, slot: u32) {
         let entry = self.enter(slot, Place::Active);
-        self.active.push(Reverse((self.key(slot), entry)));
+        self.active.push((self.key(slot), entry));
     }
 
     /// To back-off as long as it holds, else to be tried.
@@ -238,7 +263,7 @@ impl Queue {
             None => self.activate(slot),
             Some(expiry) => {
                 let entry = self.enter(slot, Place::Backoff);
-                self.backoff.push(Reverse((expiry, self.key(slot), entry)));
+                self.backoff.push((expiry, self.key(slot), entry));
             }
         }
     }
@@ -254,13 +279,13 @@ impl Queue {
         let active = loop {
             match self.active.pop() {
                 None => break None,
-                Some(Reverse((_, entry))) if Self::is_live(slots, entry) => break Some(entry.0),
+                Some((_, entry)) if Self::is_live(slots, entry) => break Some(entry.0),
                 Some(_) => {}
             }
         };
         let slot = active.or_else(|| {
             while self.rules.pop_from_backoff
-                && let Some(Reverse((_, _, entry))) = self.backoff.pop()
+                && let Some((_, _, entry)) = self.backoff.pop()
             {
                 if Self::is_live(slots, entry) {
                     return Some(entry.0);
@@ -278,7 +303,7 @@ impl Queue {
     /// Puts a pod back that `rejectors` refused; none stand for an error. `helped` says whether an
     /// event arrived during the attempt that could help it.
     pub fn put_back(&mut self, pod: PodId, now: Time, rejectors: Plugins, helped: bool) {
-        let slot = self.slot_of[&pod];
+        let slot = self.slot(pod).expect("a pod that waits");
         let waiting = &mut self.slots[slot as usize];
         assert!(waiting.place == Place::InFlight, "only a pod that was taken is put back");
         waiting.rejectors = rejectors;
@@ -293,7 +318,7 @@ impl Queue {
                 None => self.activate(slot),
                 Some(expiry) => {
                     let entry = self.enter(slot, Place::Errors);
-                    self.errors.push(Reverse((expiry, entry)));
+                    self.errors.push((expiry, self.sequence, entry));
                 }
             }
         } else if helped || (!self.rules.hints && self.moved) {
@@ -304,30 +329,67 @@ impl Queue {
         }
     }
 
-    /// Something happened that could help unschedulable pods: those for which `worth` holds move.
-    pub fn wake(&mut self, now: Time, worth: impl Fn(&Waiting) -> bool) {
+    /// Something asked pods to move, though nobody needs to.
+    pub fn stir(&mut self) {
         self.moved = true;
+    }
+
+    /// Something happened that could help unschedulable pods. `concerns` says which of those that the
+    /// same plugins rejected; where that is some, `worth` is asked once for each shape.
+    pub fn wake(
+        &mut self,
+        now: Time,
+        concerns: impl Fn(Plugins) -> Concerns,
+        worth: impl Fn(&Waiting) -> bool,
+    ) {
+        self.moved = true;
+        let mut known: FxHashMap<ShapeId, bool> = FxHashMap::default();
         for group in 0..self.unschedulable.len() {
             if self.unschedulable[group].is_empty() {
                 continue;
             }
-            let mut stay = VecDeque::new();
-            for entry in std::mem::take(&mut self.unschedulable[group]) {
-                if !Self::is_live(&self.slots, entry) {
-                    continue;
-                }
-                match worth(&self.slots[entry.0 as usize]) {
-                    true => self.release(entry.0, now),
-                    false => stay.push_back(entry),
-                }
+            let concerns = concerns(Plugins(group as u8));
+            if concerns == Concerns::Nobody {
+                continue;
             }
-            self.unschedulable[group] = stay;
+            known.clear();
+            let mut entries = std::mem::take(&mut self.unschedulable[group]);
+            entries.retain(|entry| {
+                if !Self::is_live(&self.slots, *entry) {
+                    return false;
+                }
+                let waiting = &self.slots[entry.0 as usize];
+                let moves = concerns == Concerns::All
+                    || *known.entry(waiting.facts.shape).or_insert_with(|| worth(waiting));
+                if moves {
+                    self.release(entry.0, now);
+                }
+                !moves
+            });
+            self.unschedulable[group] = entries;
+        }
+    }
+
+    /// The same for all whom `worth` says, one by one.
+    pub fn wake_each(&mut self, now: Time, worth: impl Fn(&Waiting) -> bool) {
+        self.moved = true;
+        for group in 0..self.unschedulable.len() {
+            let mut entries = std::mem::take(&mut self.unschedulable[group]);
+            entries.retain(|entry| {
+                let live = Self::is_live(&self.slots, *entry);
+                let moves = live && worth(&self.slots[entry.0 as usize]);
+                if moves {
+                    self.release(entry.0, now);
+                }
+                live && !moves
+            });
+            self.unschedulable[group] = entries;
         }
     }
 
     /// The tick of every whole second: whose back-off ended is to be tried.
     pub fn tick(&mut self, now: Time) {
-        while let Some(Reverse((expiry, _, entry))) = self.backoff.peek().copied() {
+        while let Some((expiry, _, entry)) = self.backoff.peek() {
             let live = Self::is_live(&self.slots, entry);
             if live && holds(Some(expiry), now, &self.rules) {
                 break;
@@ -337,7 +399,7 @@ impl Queue {
                 self.activate(entry.0);
             }
         }
-        while let Some(Reverse((expiry, entry))) = self.errors.peek().copied() {
+        while let Some((expiry, _, entry)) = self.errors.peek() {
             let live = Self::is_live(&self.slots, entry);
             if live && holds(Some(expiry), now, &self.rules) {
                 break;
@@ -372,18 +434,18 @@ impl Queue {
 
     /// The next moment after `now` at which [`Queue::tick`] or [`Queue::flush`] moves somebody.
     pub fn next_timer(&mut self) -> Option<Time> {
-        while let Some(Reverse((_, _, entry))) = self.backoff.peek()
-            && !Self::is_live(&self.slots, *entry)
+        while let Some((_, _, entry)) = self.backoff.peek()
+            && !Self::is_live(&self.slots, entry)
         {
             self.backoff.pop();
         }
-        while let Some(Reverse((_, entry))) = self.errors.peek()
-            && !Self::is_live(&self.slots, *entry)
+        while let Some((_, _, entry)) = self.errors.peek()
+            && !Self::is_live(&self.slots, entry)
         {
             self.errors.pop();
         }
-        let tick = self.backoff.peek().map(|Reverse((expiry, ..))| leaves(*expiry, &self.rules));
-        let error = self.errors.peek().map(|Reverse((expiry, _))| leaves(*expiry, &self.rules));
+        let tick = self.backoff.peek().map(|(expiry, ..)| leaves(expiry, &self.rules));
+        let error = self.errors.peek().map(|(expiry, ..)| leaves(expiry, &self.rules));
         let slots = &self.slots;
         let oldest = self.unschedulable.iter_mut().filter_map(|group| {
             while group.front().is_some_and(|entry| !Self::is_live(slots, *entry)) {
@@ -402,7 +464,7 @@ impl Queue {
     #[must_use]
     pub fn oldest(&self) -> Option<Time> {
         let held = |(slot, waiting): &(usize, &Waiting)| {
-            let here = self.slot_of.get(&waiting.pod).is_some_and(|of| *of as usize == *slot);
+            let here = self.slot(waiting.pod).is_some_and(|of| of as usize == *slot);
             here && !matches!(waiting.place, Place::Active | Place::InFlight)
         };
         self.slots.iter().enumerate().filter(held).map(|(_, waiting)| waiting.timestamp).min()

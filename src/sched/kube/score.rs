@@ -174,10 +174,25 @@ pub fn feasible_wanted(nodes: i32, global: i32, profile: Option<i32>) -> i32 {
 }
 
 /// The position of the best total as the binary heap of 1.35 has it: heapified from the feasible
-/// order, so that ties go where its sifting leaves them.
+/// order, so that ties go where its sifting leaves them; see [`heap_rank`].
 #[must_use]
 pub fn heap_head(totals: &[i64]) -> Option<usize> {
-    heap(totals).first().map(|index| *index as usize)
+    let best = *totals.iter().max()?;
+    let tied = (0..totals.len()).filter(|at| totals[*at] == best);
+    tied.min_by_key(|at| heap_rank(*at))
+}
+
+/// Orders positions that tie for the best total: the lowest becomes the head of the heap.
+///
+/// A node is replaced by a child only where that is strictly better, and by the right one only where
+/// that is strictly better than the left. So the head of a subtree that holds a best total is its own
+/// node, else the head of the left part, else of the right: the first in pre-order. Paths from the
+/// root are the binary digits of the position plus one; compared from the first digit on, the shorter
+/// of two equal ones first, they are in pre-order.
+#[must_use]
+pub fn heap_rank(at: usize) -> (u32, u32) {
+    let path = at as u32 + 1;
+    (path << path.leading_zeros(), path)
 }
 
 fn heap(totals: &[i64]) -> Vec<u32> {
@@ -217,4 +232,20 @@ pub fn heap_order(totals: &[i64]) -> Vec<usize> {
         sift_down(&mut heap, totals, 0);
     }
     order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_head_is_known_without_the_heap() {
+        let mut stream = crate::rng::Stream::new(1, "heap", 0);
+        for length in (1..130).chain([419, 420, 1_000]) {
+            for distinct in [1, 2, 3, 50] {
+                let totals: Vec<i64> = (0..length).map(|_| stream.below(distinct) as i64).collect();
+                assert_eq!(heap_head(&totals), Some(heap_order(&totals)[0]), "{totals:?}");
+            }
+        }
+    }
 }
