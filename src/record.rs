@@ -3,14 +3,12 @@
 //! The simulation emits records and nothing else; metrics, tables, files and the checker are folds
 //! over them, live as an [`Observer`] or over a saved log.
 
+mod reason;
+
 use crate::cluster::Grant;
 use crate::id::{NodeId, PodId};
 use crate::units::{Speed, Time};
-use rustc_hash::FxHashMap;
-
-/// Number of an interned reason; see [`Reasons`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ReasonId(pub u32);
+pub use reason::{Counted, ReasonId, Reasons, Then, WordId, event, render};
 
 /// Filter plugins of kube-scheduler: a set, as of those that rejected a pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,7 +71,8 @@ pub enum Record<'a> {
     Refused {
         /// Who.
         pod: PodId,
-        /// Why.
+        /// Why. A pod's first and latest reason stand to the end of the run, others until nobody has
+        /// them; see [`Observer::keeps_reasons`].
         reason: ReasonId,
         /// Plugins that rejected it; none under `ideal`, where changes are judged by what they free.
         rejectors: Plugins,
@@ -144,6 +143,11 @@ pub trait Observer {
     /// Called now and then with the number of pods that have left, for progress displays.
     fn progress(&mut self, _at: Time, _departed: u64) {}
 
+    /// Whether every message must stand to the end; else those of a pod's first and latest refusal do.
+    fn keeps_reasons(&self) -> bool {
+        false
+    }
+
     /// The run is over at `at`; `reasons` explains the ids of the records.
     fn end(&mut self, _at: Time, _reasons: &Reasons) {}
 }
@@ -161,6 +165,9 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
         self.0.progress(at, departed);
         self.1.progress(at, departed);
     }
+    fn keeps_reasons(&self) -> bool {
+        self.0.keeps_reasons() || self.1.keeps_reasons()
+    }
     fn end(&mut self, at: Time, reasons: &Reasons) {
         self.0.end(at, reasons);
         self.1.end(at, reasons);
@@ -174,50 +181,10 @@ impl<O: Observer + ?Sized> Observer for &mut O {
     fn progress(&mut self, at: Time, departed: u64) {
         (**self).progress(at, departed);
     }
+    fn keeps_reasons(&self) -> bool {
+        (**self).keeps_reasons()
+    }
     fn end(&mut self, at: Time, reasons: &Reasons) {
         (**self).end(at, reasons);
-    }
-}
-
-/// Messages by id, each stored once.
-#[derive(Clone, Debug, Default)]
-pub struct Reasons {
-    texts: Vec<String>,
-    known: FxHashMap<String, ReasonId>,
-}
-
-impl Reasons {
-    /// The id of a message, new or known.
-    pub fn intern(&mut self, text: &str) -> ReasonId {
-        if let Some(known) = self.known.get(text) {
-            return *known;
-        }
-        let id = self.add(text.to_owned());
-        self.known.insert(text.to_owned(), id);
-        id
-    }
-
-    /// Stores a message that is not yet known.
-    pub fn add(&mut self, text: String) -> ReasonId {
-        self.texts.push(text);
-        ReasonId(u32::try_from(self.texts.len() - 1).expect("fewer than 2^32 messages"))
-    }
-
-    /// The text of a message.
-    #[must_use]
-    pub fn text(&self, reason: ReasonId) -> &str {
-        &self.texts[reason.0 as usize]
-    }
-
-    /// Number of messages.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.texts.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.texts.is_empty()
     }
 }

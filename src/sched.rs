@@ -48,7 +48,6 @@ pub struct Scheduler<'a> {
     gangs: FxHashMap<Vec<ShapeId>, GroupId>,
     gpu_choice: GpuChoice,
     ties: Option<Stream>,
-    reasons: FxHashMap<(ShapeId, Vec<(u8, u32)>), ReasonId>,
     /// The cluster as it was given, for what can never be placed.
     empty: Cluster,
     gang_fits: FxHashMap<GroupId, bool>,
@@ -81,7 +80,6 @@ impl<'a> Scheduler<'a> {
             gangs: FxHashMap::default(),
             gpu_choice: spec.gpu_choice,
             ties: seeded.then(|| Stream::new(seed, "ties", 0)),
-            reasons: FxHashMap::default(),
             empty: cluster.clone(),
             gang_fits: FxHashMap::default(),
             attempts: 0,
@@ -224,12 +222,9 @@ impl<'a> Scheduler<'a> {
         self.message(shape, counts, reasons)
     }
 
-    fn message(&mut self, shape: ShapeId, counts: Vec<(u8, u32)>, reasons: &mut Reasons) -> ReasonId {
+    fn message(&self, shape: ShapeId, counts: Vec<(u8, u32)>, reasons: &mut Reasons) -> ReasonId {
         let request = &self.pods.requests[shape.index()];
         let (slices, nodes) = (self.pods.slices, self.empty.len());
-        *self
-            .reasons
-            .entry((shape, counts))
-            .or_insert_with_key(|(_, counts)| reasons.add(filter::message(counts, request, slices, nodes)))
+        filter::message(&counts, request, slices, nodes, reasons)
     }
 }

@@ -135,6 +135,11 @@ pub fn run(
         decider,
         observer,
     };
+    if let Decider::Kube(kube) = &mut world.decider
+        && !world.observer.keeps_reasons()
+    {
+        kube.forget_messages();
+    }
     world.plan_arrival();
     let mut events = 0;
     let mut end = Time::ZERO;

@@ -672,6 +672,7 @@ fn compare(seed: u64, tally: &mut [u64; 3]) {
         moved: false,
         allowances: vec![stream.below(2) as i64, stream.below(3) as i64],
     };
+    fast.forget_messages();
     fast.set_allowances(slow.allowances.clone());
     if flat {
         slow.shapes.iter_mut().for_each(|shape| shape.affinity = Affinity::default());
@@ -778,7 +779,7 @@ fn compare(seed: u64, tally: &mut [u64; 3]) {
                 }
                 Outcome::Failed(failure) => Said::Failed {
                     pod: attempt.pod,
-                    message: fast.reasons().text(failure.message).to_owned(),
+                    message: fast.reasons().text(failure.message),
                     rejectors: failure.rejectors,
                     victims: failure.victims.clone(),
                     nomination: failure.nomination,

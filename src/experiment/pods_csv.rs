@@ -70,10 +70,10 @@ fn write_run(run: &Run, csv: &mut csv::Writer<&mut dyn Write>) -> io::Result<()>
             if ran { cluster.name(line.node) } else { "" },
             &if ran { gpus(&line.grant, &cluster.class(line.node).share) } else { String::new() },
             &request,
-            line.reason.map_or("", |reason| run.log.reasons.text(reason)),
+            &line.reason.map_or_else(String::new, |reason| run.log.reasons.text(reason)),
             &line.attempts.to_string(),
             &line.evictions.to_string(),
-            line.last_reason.map_or("", |reason| run.log.reasons.text(reason)),
+            &line.last_reason.map_or_else(String::new, |reason| run.log.reasons.text(reason)),
         ];
         csv.write_record(row)?;
     }

@@ -148,7 +148,7 @@ fn refusals(frame: &Frame<'_>, log: &PodLog) -> Vec<Refusal> {
     /// Names of pods shown with a message.
     const EXAMPLES: usize = 5;
     // By text: shapes that are short of the same things have messages of their own that read alike.
-    let mut by_reason: BTreeMap<(bool, &str), (u64, Vec<String>)> = BTreeMap::new();
+    let mut by_reason: BTreeMap<(bool, String), (u64, Vec<String>)> = BTreeMap::new();
     for (id, _, line) in frame.counted(log) {
         if let Some(reason) = line.reason {
             let text = log.reasons.text(reason);
@@ -161,12 +161,7 @@ fn refusals(frame: &Frame<'_>, log: &PodLog) -> Vec<Refusal> {
     }
     let mut refusals: Vec<Refusal> = by_reason
         .into_iter()
-        .map(|((for_ever, reason), (pods, examples))| Refusal {
-            message: reason.to_owned(),
-            pods,
-            examples,
-            for_ever,
-        })
+        .map(|((for_ever, reason), (pods, examples))| Refusal { message: reason, pods, examples, for_ever })
         .collect();
     refusals.sort_by(|a, b| {
         b.for_ever.cmp(&a.for_ever).then(b.pods.cmp(&a.pods)).then(a.message.cmp(&b.message))

@@ -7,6 +7,7 @@
 use super::bound::REFUSED;
 use crate::cluster::{Cluster, Need, NodeClass, StaticRefusal, cut};
 use crate::id::NodeId;
+use crate::record::{Counted, ReasonId, Reasons};
 use crate::workload::Constraint;
 use crate::workload::request::{GpuRequest, Request, SliceNames, Unit};
 
@@ -192,10 +193,14 @@ pub fn resource_name(gpu: GpuRequest, slices: &SliceNames) -> String {
     }
 }
 
-/// The FailedScheduling message: nodes counted by reason, a node once in each of its reasons,
-/// sorted as strings.
-#[must_use]
-pub fn message(counts: &[(u8, u32)], request: &Request, slices: &SliceNames, nodes: usize) -> String {
+/// The FailedScheduling message: nodes counted by reason, a node once in each of its reasons.
+pub fn message(
+    counts: &[(u8, u32)],
+    request: &Request,
+    slices: &SliceNames,
+    nodes: usize,
+    reasons: &mut Reasons,
+) -> ReasonId {
     let gpu =
         request.gpu.map_or_else(String::new, |gpu| format!("Insufficient {}", resource_name(gpu, slices)));
     let texts: [(u8, &str); 7] = [
@@ -207,20 +212,17 @@ pub fn message(counts: &[(u8, u32)], request: &Request, slices: &SliceNames, nod
         (Refusal::MEMORY, "Insufficient memory"),
         (Refusal::GPU, &gpu),
     ];
-    let mut parts: Vec<String> = texts
-        .iter()
-        .filter_map(|(bit, text)| {
-            let count: u32 = counts.iter().filter(|(mask, _)| mask & bit != 0).map(|(_, n)| n).sum();
-            (0 < count).then(|| format!("{count} {text}"))
-        })
-        .collect();
-    parts.sort();
-    match parts.is_empty() {
-        true => {
-            format!("0/{nodes} nodes are available: the members of the gang do not fit at the same time.")
+    let mut counted = Counted { nodes, ..Counted::default() };
+    for (bit, text) in texts {
+        let count: u32 = counts.iter().filter(|(mask, _)| mask & bit != 0).map(|(_, n)| n).sum();
+        if 0 < count {
+            counted.reasons.push((reasons.word(text), count as usize));
         }
-        false => format!("0/{nodes} nodes are available: {}.", parts.join(", ")),
     }
+    if counted.reasons.is_empty() {
+        counted.reasons.push((reasons.word("the members of the gang do not fit at the same time"), 0));
+    }
+    reasons.count(&counted)
 }
 
 #[cfg(test)]
@@ -237,8 +239,10 @@ mod tests {
             constraint: 0,
         };
         let counts = [(Refusal::CPU | Refusal::GPU, 2), (Refusal::GPU, 8), (Refusal::TAINT, 1)];
+        let mut reasons = Reasons::default();
+        let id = message(&counts, &request, &SliceNames::default(), 11, &mut reasons);
         assert_eq!(
-            message(&counts, &request, &SliceNames::default(), 11),
+            reasons.text(id),
             "0/11 nodes are available: 1 node(s) had untolerated taint(s), 10 Insufficient nvidia.com/gpu-10gb, 2 Insufficient cpu."
         );
     }

@@ -27,7 +27,7 @@ mod sorted;
 pub mod view;
 
 use crate::id::{NodeId, PodId, ShapeId};
-use crate::record::{self, ReasonId};
+use crate::record::{self, Counted, ReasonId, Then, WordId};
 use crate::rng::Stream;
 use crate::sched::bound;
 use crate::units::{Span, Time};
@@ -43,7 +43,6 @@ use resource::{PodRequest, ResourceId, Resources};
 use row::PlainScores;
 use rules::Rules;
 use score::{Listed, Strategy};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The settings of one profile, as a KubeSchedulerConfiguration has them.
@@ -197,6 +196,8 @@ pub struct Kube {
     /// run's draw.
     drawn: Option<NodeId>,
     reasons: record::Reasons,
+    /// Texts of reasons by bit.
+    words: Vec<Option<WordId>>,
     /// Scratch of a scan: the feasible nodes with their scores, and which of them are the best.
     feasible: Vec<NodeId>,
     totals: Vec<i64>,
@@ -221,6 +222,7 @@ impl Kube {
             chance,
             drawn: None,
             reasons: record::Reasons::default(),
+            words: vec![None; 128],
             feasible: Vec::new(),
             totals: Vec::new(),
             best: Vec::new(),
@@ -241,6 +243,11 @@ impl Kube {
     /// The node that a recorded run drew in the cycle to come.
     pub fn draw(&mut self, node: Option<NodeId>) {
         self.drawn = node;
+    }
+
+    /// From now on messages stand only as long as they are the first or the last of some pod.
+    pub fn forget_messages(&mut self) {
+        self.reasons.forget_unheld();
     }
 
     /// The texts of all messages.
@@ -455,8 +462,15 @@ impl Kube {
                 self.observed();
             }
             Outcome::Failed(failure) => {
+                self.reasons.hold(failure.message);
                 // It may have been deleted during its attempt.
                 if let Some(waiting) = self.queue.get_mut(pod) {
+                    if let Some(before) = waiting.last_message.replace(failure.message) {
+                        self.reasons.release(before);
+                    } else {
+                        waiting.first_message = Some(failure.message);
+                        self.reasons.hold(failure.message);
+                    }
                     waiting.rejectors = failure.rejectors;
                     let cache = &self.cache;
                     let waiting = &*waiting;
@@ -526,7 +540,7 @@ impl Kube {
         let mut evaluated = visited;
         if let Some(node) = extra {
             let at = self.list.iter().position(|other| *other == node).expect("it is present");
-            evaluated += usize::from(visited <= (at + all - self.start) % all);
+            evaluated += usize::from(visited <= (at + all - self.start % all) % all);
         }
         self.start = (self.start + evaluated) % all;
         node.map(|node| Found { node, feasible, evaluated })
@@ -544,8 +558,7 @@ impl Kube {
             return Scan { visited, feasible: 0, node: None };
         }
         for offset in 0..all {
-            let at = self.start + offset;
-            let node = self.list[if all <= at { at - all } else { at }];
+            let node = self.visited(offset);
             let leaf = self.cache.rows.row(facts.shape.index()).leaves[node.index()];
             let fits = leaf.status == 0
                 && (self.cache.node(node).nominated.is_empty()
@@ -574,24 +587,28 @@ impl Kube {
         Scan { visited, feasible, node }
     }
 
+    /// The node that a scan visits after `offset` others.
+    fn visited(&self, offset: usize) -> NodeId {
+        let (all, start) = (self.list.len(), self.start);
+        let at = start + offset;
+        self.list[if at < all { at } else { at % all }]
+    }
+
     /// The same for a shape that allows it; `None` where nothing is feasible, and what the nodes say
     /// is wanted.
     ///
     /// Scores round down from their bounds. So once some node is scored, only those whose bound
     /// reaches its score can be the best.
     fn scan_plain(&mut self, shape: ShapeId, scores: PlainScores, wanted: usize) -> Option<Scan> {
-        let (visited, feasible) = self.cache.scan_plain(shape, self.start, scores, wanted);
-        let all = self.list.len();
-        let node = |this: &Kube, offset: usize| {
-            let at = this.start + offset;
-            this.list[if all <= at { at - all } else { at }]
-        };
+        // Nodes may have left since the start was set.
+        let start = self.start % self.list.len();
+        let (visited, feasible) = self.cache.scan_plain(shape, start, scores, wanted);
         let highest = self.cache.plain.bounds.highest()?;
-        let mut best = self.cache.resource_score(shape, node(self, highest));
+        let mut best = self.cache.resource_score(shape, self.visited(highest));
         let mut ties = std::mem::take(&mut self.best);
         ties.clear();
         for offset in self.cache.plain.bounds.at_least(best as f32 - scores.slack()) {
-            let score = self.cache.resource_score(shape, node(self, offset));
+            let score = self.cache.resource_score(shape, self.visited(offset));
             if best < score {
                 best = score;
                 ties.clear();
@@ -601,7 +618,7 @@ impl Kube {
             }
         }
         self.best = ties;
-        let among: Vec<NodeId> = self.best.iter().map(|offset| node(self, *offset)).collect();
+        let among: Vec<NodeId> = self.best.iter().map(|offset| self.visited(*offset)).collect();
         let chosen = self.choose(&among, |of, at| bound::count(&of.cache.plain.bounds.values[..of.best[at]]));
         Some(Scan { visited, feasible, node: Some(among[chosen]) })
     }
@@ -681,31 +698,34 @@ impl Kube {
         let nodes = self.list.len();
         let mut failure = failure(ReasonId(0), rejectors);
         let evicts = matches!(preemption, Preemption::Evict { .. });
-        let text = match preemption {
+        let claims = if rules.claims_message { "no new claims to deallocate, " } else { "" };
+        let then = match preemption {
             Preemption::Off => {
                 failure.nomination = Nomination::Keep;
-                None
+                Then::Nothing
             }
             Preemption::NotEligible(why) => {
                 failure.nomination = Nomination::Keep;
-                Some(why.to_owned())
+                Then::Text(self.reasons.word(&format!("{claims}preemption: {why}")))
             }
-            Preemption::Helpless(statuses) => Some(self.message(nodes, &statuses, Some(NO_HELP), "")),
+            Preemption::Helpless(statuses) => {
+                let said = self.counted(nodes, &statuses, true);
+                Then::Counts(self.reasons.word(&format!("{claims}preemption: ")), said)
+            }
             Preemption::Evict { node, victims, displaced } => {
                 failure = Failure { nomination: Nomination::Set(node), victims, displaced, ..failure };
-                None
+                Then::Nothing
             }
         };
-        let post = text.map_or_else(String::new, |text| match rules.claims_message {
-            true => format!("no new claims to deallocate, preemption: {text}"),
-            false => format!("preemption: {text}"),
-        });
-        let message = self.message(nodes, &statuses, None, &post);
-        failure.message = self.reasons.intern(&message);
+        let reasons = self.counted(nodes, &statuses, false);
+        failure.message = self.reasons.count(&Counted { nodes, reasons, then });
         if nominated.is_none() && !evicts {
             let of = (facts.priority, facts.never_preempts);
             let exact = self.cache.has_nominees() || self.cache.has_below(facts.priority);
-            self.cache.rows.remember(shape, of, exact, failure.message, rejectors);
+            self.reasons.hold(failure.message);
+            if let Some(before) = self.cache.rows.remember(shape, of, exact, failure.message, rejectors) {
+                self.reasons.release(before);
+            }
         }
         failure
     }
@@ -713,30 +733,44 @@ impl Kube {
     /// What the nodes that are there would say to a pod of `shape`, were they empty.
     #[must_use]
     pub fn refusal_when_empty(&mut self, shape: ShapeId) -> ReasonId {
-        let nodes = self.order.list();
+        let list = self.order.list();
         let statuses: Vec<(Status, usize)> =
-            nodes.iter().map(|node| (self.cache.status_when_empty(shape, *node), 1)).collect();
+            list.iter().map(|node| (self.cache.status_when_empty(shape, *node), 1)).collect();
         let refused: Vec<_> = statuses.into_iter().filter(|(status, _)| !status.is_success()).collect();
-        let message = self.message(nodes.len(), &refused, None, "");
-        self.reasons.intern(&message)
+        let reasons = self.counted(list.len(), &refused, false);
+        let message = self.reasons.count(&Counted { nodes: list.len(), reasons, then: Then::Nothing });
+        self.reasons.hold(message);
+        message
     }
 
-    fn message(
-        &self,
-        nodes: usize,
-        statuses: &[(Status, usize)],
-        absent: Option<&str>,
-        post: &str,
-    ) -> String {
-        let mut by_reasons: BTreeMap<Reasons, usize> = BTreeMap::new();
+    /// Nodes by reason. Of `nodes`, those without a status count as ones that preemption did not try,
+    /// if that is asked.
+    fn counted(&mut self, nodes: usize, statuses: &[(Status, usize)], tried: bool) -> Vec<(WordId, usize)> {
+        let mut counts: Vec<(u32, usize)> = Vec::new();
+        let mut add = |bit: u32, nodes: usize| match counts.iter_mut().find(|(known, _)| *known == bit) {
+            Some((_, count)) => *count += nodes,
+            None => counts.push((bit, nodes)),
+        };
+        let mut explicit = 0;
         for (status, nodes) in statuses {
-            *by_reasons.entry(status.reasons).or_default() += nodes;
+            explicit += nodes;
+            status.reasons.bits().for_each(|bit| add(bit, *nodes));
         }
-        let names = Names { resources: &self.resources, taints: &self.cache.taints };
-        let texts: Vec<(Vec<String>, usize)> =
-            by_reasons.into_iter().map(|(reasons, count)| (reasons.texts(&names), count)).collect();
-        let texts = texts.iter().map(|(texts, count)| (&texts[..], *count));
-        filter::message(nodes, texts, absent, post)
+        if tried && explicit < nodes {
+            Reasons::NO_HELP.bits().for_each(|bit| add(bit, nodes - explicit));
+        }
+        counts.sort_unstable();
+        counts.into_iter().map(|(bit, count)| (self.word(bit), count)).collect()
+    }
+
+    fn word(&mut self, bit: u32) -> WordId {
+        let known = self.words[bit as usize];
+        known.unwrap_or_else(|| {
+            let names = Names { resources: &self.resources, taints: &self.cache.taints };
+            let word = self.reasons.word(&names.text(bit));
+            self.words[bit as usize] = Some(word);
+            word
+        })
     }
 
     /// Default preemption.
@@ -839,9 +873,6 @@ impl Kube {
         (candidates, said)
     }
 }
-
-/// What nodes are counted as that preemption did not try.
-const NO_HELP: &str = "Preemption is not helpful for scheduling";
 
 /// What a scan came to.
 struct Scan {

@@ -70,6 +70,10 @@ impl KubeScheduler {
         self.attempts
     }
 
+    pub(super) fn forget_messages(&mut self) {
+        self.kube.forget_messages();
+    }
+
     pub(super) fn can_ever_fit(&self, shape: ShapeId) -> bool {
         self.shapes[shape.index()].fits_empty()
     }

@@ -3,6 +3,7 @@
 use super::node::Usage;
 use super::resource::{Amounts, PodRequest, ResourceId, Resources};
 pub use crate::record::Plugins;
+use crate::record::render;
 use std::collections::BTreeMap;
 
 /// A set of reasons: bit r is "Insufficient" of resource r, the others are named below.
@@ -59,10 +60,19 @@ impl Reasons {
         self.0 == 0
     }
 
+    /// Their bits.
+    pub(super) fn bits(self) -> impl Iterator<Item = u32> {
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let bit = left.trailing_zeros();
+            left &= left.wrapping_sub(1);
+            (bit < u128::BITS).then_some(bit)
+        })
+    }
+
     /// Their texts.
     pub fn texts(self, names: &Names<'_>) -> Vec<String> {
-        let bits = (0..128).filter(|bit| self.0 >> bit & 1 == 1);
-        bits.map(|bit| names.text(bit)).collect()
+        self.bits().map(|bit| names.text(bit)).collect()
     }
 }
 
@@ -76,7 +86,7 @@ pub struct Names<'a> {
 }
 
 impl Names<'_> {
-    fn text(&self, bit: u32) -> String {
+    pub(super) fn text(&self, bit: u32) -> String {
         match bit {
             0..64 => format!("Insufficient {}", self.resources.name(ResourceId(bit as u16))),
             64 => "Too many pods".to_owned(),
@@ -170,7 +180,7 @@ pub fn fit(
 /// `FitError.Error` of a pod that a PreFilter plugin refused.
 #[must_use]
 pub fn message_before(nodes: usize, pre_filter: &str, post_filter: &str) -> String {
-    joined(nodes, &[pre_filter.to_owned()], post_filter)
+    joined(render(nodes, [(pre_filter, 0)]), post_filter)
 }
 
 /// `FitError.Error`: nodes counted by reason, a node once in each of its reasons, sorted as text.
@@ -193,20 +203,9 @@ pub fn message<'r>(
     if let Some(absent) = absent.filter(|_| explicit < nodes) {
         *counts.entry(absent).or_default() += nodes - explicit;
     }
-    let mut parts: Vec<String> =
-        counts.into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-    parts.sort();
-    joined(nodes, &parts, post_filter)
+    joined(render(nodes, counts), post_filter)
 }
 
-fn joined(nodes: usize, parts: &[String], post_filter: &str) -> String {
-    let mut text = format!("0/{nodes} nodes are available:");
-    if !parts.is_empty() {
-        text.push_str(&format!(" {}.", parts.join(", ")));
-    }
-    if !post_filter.is_empty() {
-        text.push(' ');
-        text.push_str(post_filter);
-    }
-    text
+fn joined(text: String, post_filter: &str) -> String {
+    if post_filter.is_empty() { text } else { format!("{text} {post_filter}") }
 }

@@ -11,6 +11,7 @@ use super::filter::Plugins;
 use super::rules::Rules;
 use super::sorted::Sorted;
 use crate::id::{NodeId, PodId, ShapeId};
+use crate::record::ReasonId;
 use crate::units::{Span, Time};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -64,6 +65,9 @@ pub struct Waiting {
     pub place: Place,
     /// The node that preemption made room on for it.
     pub nominated: Option<NodeId>,
+    /// What its first and its last failed attempt said.
+    pub(super) first_message: Option<ReasonId>,
+    pub(super) last_message: Option<ReasonId>,
     sequence: u64,
     stamp: u32,
 }
@@ -178,6 +182,8 @@ impl Queue {
             rejectors: Plugins::NONE,
             place: Place::InFlight,
             nominated: None,
+            first_message: None,
+            last_message: None,
             sequence: 0,
             stamp: 0,
         };

@@ -174,6 +174,7 @@ impl Rows {
         })
     }
 
+    /// Remembers a failure; the message of the one that it replaces.
     pub(super) fn remember(
         &mut self,
         shape: usize,
@@ -181,9 +182,9 @@ impl Rows {
         exact: bool,
         message: ReasonId,
         rejectors: Plugins,
-    ) {
-        let mark = self.logged;
-        self.memos[shape] = Some(Memo { mark, never_preempts, priority, exact, message, rejectors });
+    ) -> Option<ReasonId> {
+        let memo = Memo { mark: self.logged, never_preempts, priority, exact, message, rejectors };
+        self.memos[shape].replace(memo).map(|before| before.message)
     }
 }
 
