@@ -12,6 +12,7 @@ mod kube;
 mod looped;
 mod observed;
 mod oracle;
+mod planners;
 mod rules;
 mod slow;
 mod unit;

@@ -11,6 +11,7 @@ use super::names::{Kind, Spec, Status};
 use crate::gpu::driver::Driver;
 use crate::gpu::tools::nos_create;
 use crate::gpu::{Geometry, Mode, PlaceId, Places, Product, Profile, State, Step, plan};
+use crate::partition::boards::profile_of;
 use std::collections::BTreeMap;
 
 /// One GPU as the agent finds it.
@@ -40,13 +41,14 @@ impl Board<'_> {
         let slice = self.driver.states().place(place).slice;
         Device {
             gpu: self.index,
-            resource: Kind::Mig.resource(self.product.at(slice.profile).name()),
+            resource: self.product.at(slice.profile).resource(),
             id: format!("MIG-{}-{:02}", self.index, slice.start),
             status: if self.used.has(place) { Status::Used } else { Status::Free },
         }
     }
 
-    /// A profile by the name that the driver gives it today; names of older drivers are unknown to it.
+    /// A profile by the name that the driver gives it today. Names of older drivers are unknown to it, and
+    /// so are those of resources with a dot where it has a plus.
     fn profile(&self, name: &str) -> Option<u8> {
         self.product.profiles().iter().find(|profile| profile.name() == name).map(Profile::index)
     }
@@ -182,7 +184,7 @@ fn place(operations: &Operations, specs: &[Spec], boards: &[Board<'_>]) -> Appli
         let mut wanted: BTreeMap<u8, i64> = BTreeMap::new();
         let mut missing = 0;
         for spec in specs.iter().filter(|spec| spec.index == board.index) {
-            match board.profile(&spec.profile) {
+            match profile_of(board.product, &Kind::Mig.resource(&spec.profile)) {
                 Some(profile) => *wanted.entry(profile).or_insert(0) += spec.quantity,
                 None => missing += spec.quantity.max(0),
             }

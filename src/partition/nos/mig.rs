@@ -9,7 +9,9 @@ use super::gpu::{Gpu, Need, Setup};
 use super::names::Kind;
 use super::resources::{Counts, Names};
 use super::table::{Geometry, Tables};
+use crate::gpu::State;
 use crate::id::ModelId;
+use rustc_hash::FxHashMap;
 
 /// A geometry and the first of the table that is equal to it.
 #[derive(Clone, Debug)]
@@ -22,23 +24,44 @@ struct Candidate {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Models {
     names: Vec<String>,
+    /// Of the models by name, then of GPUs with places.
     candidates: Vec<Vec<Candidate>>,
+    placed: FxHashMap<PlacedKey, ModelId>,
 }
+
+/// GPUs of equal tables: product id, what stands, and the places in use.
+pub(super) type PlacedKey = (String, State, u64);
 
 impl Models {
     pub(super) fn new(tables: &Tables, names: &mut Names) -> Models {
         let mut models = Models::default();
         for (model, geometries) in tables.iter() {
-            let mut candidates: Vec<Candidate> = Vec::with_capacity(geometries.len());
-            for (at, geometry) in geometries.iter().enumerate() {
-                let slices = intern(geometry, names);
-                let first = candidates.iter().position(|c| c.slices == slices).unwrap_or(at);
-                candidates.push(Candidate { slices, first });
-            }
             models.names.push(model.to_owned());
-            models.candidates.push(candidates);
+            models.add(geometries.iter().map(|geometry| intern(geometry, names)));
         }
         models
+    }
+
+    fn add(&mut self, geometries: impl Iterator<Item = Counts>) -> ModelId {
+        let mut candidates: Vec<Candidate> = Vec::new();
+        for (at, slices) in geometries.enumerate() {
+            let first = candidates.iter().position(|c| c.slices == slices).unwrap_or(at);
+            candidates.push(Candidate { slices, first });
+        }
+        self.candidates.push(candidates);
+        ModelId::of(self.candidates.len() - 1)
+    }
+
+    /// The table of GPUs with places.
+    pub(super) fn placed(&self, key: &PlacedKey) -> Option<ModelId> {
+        self.placed.get(key).copied()
+    }
+
+    /// Adds the table of GPUs with places.
+    pub(super) fn add_placed(&mut self, key: PlacedKey, geometries: Vec<Counts>) -> ModelId {
+        let model = self.add(geometries.into_iter());
+        self.placed.insert(key, model);
+        model
     }
 
     /// The model of a name, verbatim.

@@ -5,12 +5,14 @@
 //! placed on earlier ones too.
 //!
 //! Two things make it fast. A visit works on copies of one node and leaves only sums behind, since
-//! no node is visited twice. And pods that ask for the same slices stand in one line: within a visit
-//! room only shrinks, so the first of them that is refused for its slices speaks for all behind it.
+//! no node is visited twice. And pods that ask for the same slices stand in one line ([`super::line`]):
+//! within a visit room only shrinks, so the first of them that is refused for its slices speaks for all
+//! behind it, and those that the node has no CPU for are passed over in blocks.
 
 use super::choice::Choices;
 use super::fix::{Fix, Fixes};
 use super::gpu::Need;
+use super::line::{self, Line};
 use super::node::Node;
 use super::order::{Key, go_stable_sort, less};
 use super::resources::{Counts, Resources};
@@ -65,7 +67,7 @@ impl Plan {
 pub(super) struct Asked<'a> {
     pub(super) shape: &'a Shape,
     /// Requests with overhead.
-    total: Resources,
+    pub(super) total: Resources,
     /// Slices of the planned kind by resource.
     pub(super) raw: Counts,
     /// The same by profile, in order of name.
@@ -220,15 +222,6 @@ fn natural(a: &str, b: &str) -> Ordering {
     left.len().cmp(&right.len()).then_with(|| a.cmp(b))
 }
 
-/// Pods that ask for the same slices, in order of placement.
-#[derive(Debug)]
-struct Line {
-    /// Positions in the order of placement.
-    positions: Vec<usize>,
-    /// Distinct shapes in it.
-    shapes: usize,
-}
-
 /// What goes on from one visit to the next.
 struct Visits<'a> {
     snapshot: &'a Snapshot,
@@ -252,6 +245,10 @@ struct Visits<'a> {
     original: Node,
     fork: Node,
     need: Need,
+    /// Room to work in: the next pod of each line by position, with its place in the line, and how many
+    /// shapes of each line are not refused.
+    heads: BinaryHeap<Reverse<(usize, usize, usize)>>,
+    shapes_left: Vec<usize>,
 }
 
 impl<'a> Visits<'a> {
@@ -267,14 +264,15 @@ impl<'a> Visits<'a> {
         let mut line_of = Vec::with_capacity(asked.len());
         for asked in asked {
             let line = *ids.entry(&asked.raw).or_insert_with(|| {
-                lines.push(Line { positions: Vec::new(), shapes: 0 });
+                lines.push(Line::default());
                 lines.len() - 1
             });
             lines[line].shapes += 1;
             line_of.push(line);
         }
         for (position, pod) in order.iter().enumerate() {
-            lines[line_of[pods[*pod].shape]].positions.push(position);
+            let shape = pods[*pod].shape;
+            lines[line_of[shape]].push(position, &asked[shape], settings.resources_fit);
         }
         Visits {
             snapshot,
@@ -291,6 +289,8 @@ impl<'a> Visits<'a> {
             original: Node::default(),
             fork: Node::default(),
             need: Need::default(),
+            heads: BinaryHeap::new(),
+            shapes_left: Vec::new(),
         }
     }
 
@@ -344,44 +344,58 @@ impl<'a> Visits<'a> {
     fn place(&mut self, node: &mut Node, tracker: &mut Tracker, choices: &mut dyn Choices) -> Placed {
         self.visit += 1;
         let mut placed = Placed::default();
-        let mut shapes_left: Vec<usize> = self.lines.iter().map(|line| line.shapes).collect();
-        let first = |(line, l): (usize, &Line)| Some(Reverse((*l.positions.first()?, line, 0)));
-        let mut heads: BinaryHeap<_> = self.lines.iter().enumerate().filter_map(first).collect();
-        while let Some(Reverse((_, line, mut at))) = heads.pop() {
-            let next = heads.peek().map_or(usize::MAX, |head| head.0.0);
-            let end = self.lines[line].positions.len();
-            while at < end && self.lines[line].positions[at] < next {
-                let pod = self.order[self.lines[line].positions[at]];
-                let shape = self.pods[pod].shape;
-                at += 1;
-                if self.refused[shape] == self.visit || self.is_done(pod) {
-                    continue;
-                }
-                if self.asked[shape].leaves_zeros && placed.desired.is_none() {
-                    placed.desired = Some(node.geometries());
-                }
-                match self.offer(node, shape, placed.pods.len() as i64, choices) {
-                    Offer::Taken => {
-                        placed.helps |= tracker.lacks(pod);
-                        placed.desired = None;
-                        placed.pods.push(pod);
-                        tracker.remove(pod);
-                    }
-                    Offer::RefusedPod => {}
-                    Offer::RefusedShape => {
-                        self.refused[shape] = self.visit;
-                        shapes_left[line] -= 1;
-                        if shapes_left[line] == 0 {
-                            at = end;
-                        }
-                    }
-                    Offer::RefusedSlices => at = end,
-                }
-            }
-            if let Some(position) = self.lines[line].positions.get(at) {
-                heads.push(Reverse((*position, line, at)));
-            }
+        let counts = self.settings.fixes.has(Fix::BlindScheduler);
+        let mut room = line::room(node);
+        let mut heads = std::mem::take(&mut self.heads);
+        let mut shapes_left = std::mem::take(&mut self.shapes_left);
+        heads.clear();
+        shapes_left.clear();
+        for (number, line) in self.lines.iter().enumerate() {
+            shapes_left.push(line.shapes);
+            let at = line.next(0, room);
+            heads.extend(line.position(at).map(|position| Reverse((position, number, at))));
         }
+        while let Some(Reverse((position, number, at))) = heads.pop() {
+            let added = placed.pods.len() as i64;
+            if self.settings.resources_fit
+                && node.allocatable.pods < node.pods + 1 + if counts { added } else { 0 }
+            {
+                break;
+            }
+            // Room may have shrunk since the head was found.
+            let mut next = self.lines[number].next(at, room);
+            if next == at {
+                next += 1;
+                let pod = self.order[position];
+                let shape = self.pods[pod].shape;
+                if self.refused[shape] != self.visit && !self.is_done(pod) {
+                    if self.asked[shape].leaves_zeros && placed.desired.is_none() {
+                        placed.desired = Some(node.geometries());
+                    }
+                    match self.offer(node, shape, added, choices) {
+                        Offer::Taken => {
+                            placed.helps |= tracker.lacks(pod);
+                            placed.desired = None;
+                            placed.pods.push(pod);
+                            tracker.remove(pod);
+                            room = line::room(node);
+                        }
+                        Offer::RefusedPod => {}
+                        Offer::RefusedShape => {
+                            self.refused[shape] = self.visit;
+                            shapes_left[number] -= 1;
+                            if shapes_left[number] == 0 {
+                                next = self.lines[number].end();
+                            }
+                        }
+                        Offer::RefusedSlices => next = self.lines[number].end(),
+                    }
+                }
+                next = self.lines[number].next(next, room);
+            }
+            heads.extend(self.lines[number].position(next).map(|position| Reverse((position, number, next))));
+        }
+        (self.heads, self.shapes_left) = (heads, shapes_left);
         placed
     }
 

@@ -289,8 +289,17 @@ impl Names {
         self.names[profile.index()].mig
     }
 
+    /// GB in the name of a profile.
+    pub(in crate::partition) fn gb(&self, kind: Kind, profile: ResourceId) -> i64 {
+        match kind {
+            Kind::Mig => self.mig_size(profile).0,
+            Kind::Mps => self.memory_gb(profile),
+        }
+    }
+
     /// GB of an MPS profile.
-    pub(super) fn memory_gb(&self, profile: ResourceId) -> i64 {
+    #[must_use]
+    pub fn memory_gb(&self, profile: ResourceId) -> i64 {
         self.names[profile.index()].memory_gb
     }
 

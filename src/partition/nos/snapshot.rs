@@ -5,14 +5,14 @@
 //! (internal/partitioning/core/snapshot.go, internal/partitioning/{mig,mps}/snapshot_taker.go).
 
 use super::gpu::{Need, Setup};
-use super::mig::Models;
+use super::mig::{Models, PlacedKey};
 use super::names::Kind;
 use super::node::Node;
 use super::resources::{Counts, Names, Resources};
 use super::state::State;
 use super::table::Tables;
 use super::{Choices, Fixes};
-use crate::id::{NodeId, ResourceId};
+use crate::id::{ModelId, NodeId, ResourceId};
 
 /// A host port that a pod holds on its node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -165,6 +165,22 @@ impl Snapshot {
 
     pub(super) fn models(&self) -> &Models {
         &self.models
+    }
+
+    pub(super) fn add_placed(&mut self, key: PlacedKey, geometries: Vec<Counts>) -> ModelId {
+        self.models.add_placed(key, geometries)
+    }
+
+    /// Gives GPUs of this index the table of a model; `false` if there is none.
+    pub(super) fn set_model(&mut self, name: &str, index: i64, model: ModelId) -> bool {
+        let Ok(at) = self.position(name) else { return false };
+        let mut found = false;
+        for gpu in self.nodes[at].gpus.iter_mut().filter(|gpu| gpu.index == index) {
+            gpu.card = super::Card::Mig(model);
+            found = true;
+        }
+        self.free[at] = self.has_free_capacity(&self.nodes[at]);
+        found
     }
 
     pub(super) fn setup(&self, fixes: Fixes) -> Setup<'_> {
