@@ -6,6 +6,7 @@
 
 mod args;
 mod gpus;
+mod probe;
 mod run;
 mod trace;
 mod validate;
@@ -113,6 +114,7 @@ fn dispatch(args: Args) -> ExitCode {
         Verb::Gpus(verb) => gpus::gpus(verb, &terminal),
         Verb::Validate(verb) => validate::validate(verb, &terminal),
         Verb::Device(verb) => validate::device(verb, &terminal),
+        Verb::ProbeClient(verb) => probe::probe(verb),
         Verb::Init { folder } => init(folder, &terminal),
         Verb::Schema => print(&format!("{:#}\n", scenario::schema())),
         Verb::Completions { shell } => completions(*shell),

@@ -12,12 +12,15 @@
 //! says, or the report lists what is missing. What may be ours is in a journal on disk before it is
 //! done; what stands is always read from the device.
 //!
+//! Ways of sharing without MIG are tried with real processes ([`sharing`]).
+//!
 //! What asks is a list of [`Target`]s: from the command line, or a scenario's initial cluster. The
 //! distinct geometries of a finished run are more of the same, once runs re-cut.
 
 pub mod apply;
 mod check;
 mod page;
+pub mod sharing;
 mod target;
 mod text;
 mod values;
@@ -141,6 +144,9 @@ pub struct Report {
     /// Why nothing was tried, at levels 2 and 3.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub blocked: Vec<String>,
+    /// What came of sharing GPUs by MPS or time-slicing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shared: Vec<sharing::Shared>,
     /// How a run that ended unfinished was put right before anything else.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recovered: Vec<apply::Recovered>,
@@ -204,15 +210,17 @@ impl Report {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         let recovered = self.recovered.iter().map(|r| r.outcome);
+        let shared = self.shared.iter().map(|s| s.outcome);
         let answers = || self.judged.iter().flat_map(|j| &j.targets);
         let applied = answers().filter_map(|a| a.applied.as_ref()).map(|a| a.outcome);
         let refused = answers().any(|a| !matches!(a.verdict, Verdict::Feasible { .. }));
         let differs = answers().next().is_none()
+            && self.shared.is_empty()
             && self.judged.iter().flat_map(|j| &j.findings).any(|f| f.severity == Severity::Error);
         let wrong = self.findings.iter().any(|f| f.severity == Severity::Error);
         let static_answer =
             if refused || differs || wrong { Outcome::NotFeasible } else { Outcome::Feasible };
         let blocked = if self.blocked.is_empty() { Outcome::Feasible } else { Outcome::Blocked };
-        recovered.chain(applied).chain([static_answer, blocked]).max().expect("two at least")
+        recovered.chain(shared).chain(applied).chain([static_answer, blocked]).max().expect("two at least")
     }
 }

@@ -58,6 +58,9 @@ pub(super) enum Verb {
     /// Save what the driver says of the GPUs of this machine
     #[command(subcommand)]
     Device(DeviceVerb),
+    /// A client of the sharing probes, which `validate` starts
+    #[command(hide = true)]
+    ProbeClient(Probe),
     /// Write a first scenario and trace to edit
     #[command(
         before_help = "Examples:\n  slicewise init mine\n  slicewise init mine && slicewise run mine/scenario.yaml"
@@ -174,7 +177,7 @@ pub(super) struct Gpus {
 /// Arguments of `validate`.
 #[derive(Debug, ClapArgs)]
 #[command(
-    before_help = "Examples:\n  slicewise validate --offline --product a100-40gb --geometry '3g 1g x4'\n  slicewise validate scenarios/quickstart.yaml --out report\n  slicewise validate --reply a100.json --layout '3g@4 1g@0'\n  sudo slicewise validate --apply --uuid GPU-... --geometry '3g 2g x2'",
+    before_help = "Examples:\n  slicewise validate --offline --product a100-40gb --geometry '3g 1g x4'\n  slicewise validate scenarios/quickstart.yaml --out report\n  slicewise validate --reply a100.json --layout '3g@4 1g@0'\n  sudo slicewise validate --apply --uuid GPU-... --geometry '3g 2g x2'\n  slicewise validate --uuid GPU-... --mps '10gb x2 20gb'",
     after_help = "Levels: 0 the catalogue alone (--offline); 1 reads the GPUs (the default); 2 re-cuts the GPUs named by\n--uuid, verifies, and puts back what stood (--apply); 3 may also turn MIG on for the time (--toggle-mig).\n\nExit codes: 0 feasible (and with --apply restored); 1 not feasible, or without a target a device that is not\nas the catalogue says; 2 usage or input; 3 blocked by a precondition, nothing was touched, or the report\ncould not be written; 4 an error came and the GPUs are as before; 5 a GPU is not as before: what is missing\nis listed; 130 interrupted, and the GPUs are as before."
 )]
 pub(super) struct Validate {
@@ -213,6 +216,29 @@ pub(super) struct Validate {
     /// Only finish restoring what an interrupted --apply left
     #[arg(long, conflicts_with_all = ["apply", "layout", "geometry", "scenario"])]
     pub(super) recover: bool,
+    /// Share the GPU named by --uuid by MPS: limits of clients in GB, such as `10gb x2 20gb`
+    #[arg(long, value_name = "LIMITS", requires = "uuid", group = "sharing", conflicts_with_all = ["apply", "recover"])]
+    pub(super) mps: Option<String>,
+    /// Share it by MPS in equal replicas, as NVIDIA's device plugin does
+    #[arg(long, value_name = "N", requires = "uuid", group = "sharing", conflicts_with_all = ["apply", "recover"], value_parser = clap::value_parser!(u64).range(2..=60))]
+    pub(super) mps_replicas: Option<u64>,
+    /// Share it without limits by so many processes
+    #[arg(long, value_name = "N", requires = "uuid", group = "sharing", conflicts_with_all = ["apply", "recover"], value_parser = clap::value_parser!(u64).range(2..=60))]
+    pub(super) time_slicing: Option<u64>,
+    /// Time steps of work too, with one client and more, and write them as CSV
+    #[arg(long, value_name = "FILE", requires = "sharing")]
+    pub(super) measure: Option<PathBuf>,
+    /// CUDA library for the clients [default: the system's]
+    #[arg(long, value_name = "FILE", env = "SLICEWISE_CUDA")]
+    pub(super) cuda: Option<PathBuf>,
+    /// Control program of MPS
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SLICEWISE_MPS_CONTROL",
+        default_value = "nvidia-cuda-mps-control"
+    )]
+    pub(super) mps_control: PathBuf,
     /// Folder of locks, snapshots and journals [default: /var/lib/slicewise for root, else
     /// $XDG_STATE_HOME/slicewise]
     #[arg(long, value_name = "DIR", env = "SLICEWISE_STATE_DIR")]
@@ -244,6 +270,14 @@ pub(super) enum ValidateFormat {
     Text,
     /// For scripts
     Json,
+}
+
+/// Arguments of `probe-client`.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Probe {
+    /// CUDA library [default: the system's]
+    #[arg(long, value_name = "FILE")]
+    pub(super) cuda: Option<PathBuf>,
 }
 
 /// Verbs of `device`.

@@ -9,6 +9,7 @@ use crate::diag::Diagnostic;
 use crate::gpu::{Catalogue, Product};
 use crate::report;
 use crate::validate::apply::{self, Event, Session};
+use crate::validate::sharing::{self, Probes, Sharing};
 use crate::validate::{self, Outcome, Report, Target};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -175,7 +176,11 @@ fn on_devices(
     let source = "the driver of this machine";
     let folder = state_folder(args.state_dir.as_deref())?;
     if !args.apply && !args.recover {
-        let mut report = validate::device(&Inventory::of(&nvml.read(&args.uuid)), catalogue, targets, source);
+        let inventory = Inventory::of(&nvml.read(&args.uuid));
+        let mut report = validate::device(&inventory, catalogue, targets, source);
+        if let Some(sharing) = sharing(args)? {
+            share(args, &nvml, &inventory, catalogue, &sharing, &folder, &mut report)?;
+        }
         let uuids: Vec<String> = report.judged.iter().filter_map(|j| j.uuid.clone()).collect();
         for uuid in apply::unfinished(&folder, &uuids) {
             report.warn_unfinished(&uuid);
@@ -203,6 +208,90 @@ fn on_devices(
         return Ok(apply::recover(&session, catalogue, &args.uuid, source));
     }
     Ok(apply::run(&session, catalogue, &args.uuid, targets, source, args.dry_run))
+}
+
+/// How GPUs are to be shared, if that was asked.
+fn sharing(args: &Validate) -> Result<Option<Sharing>, Failure> {
+    if let Some(limits) = &args.mps {
+        let sharing = Sharing::parse_mps(limits).map_err(|why| {
+            Failure::input("bad-limits", limits, why, "write limits of clients in GB, such as `10gb x2 20gb`")
+        })?;
+        return Ok(Some(sharing));
+    }
+    let replicas = args.mps_replicas.map(|replicas| Sharing::MpsReplicas { replicas });
+    Ok(replicas.or(args.time_slicing.map(|replicas| Sharing::TimeSlicing { replicas })))
+}
+
+/// Shares each GPU named, one after the other, if nobody uses any of them.
+fn share(
+    args: &Validate,
+    nvml: &Nvml,
+    inventory: &Inventory,
+    catalogue: &Catalogue,
+    how: &Sharing,
+    folder: &Path,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    // Memory is taken to the last block: whoever else is on the GPU would fail.
+    let host = Host::default();
+    let stop = AtomicBool::new(false);
+    let session = Session {
+        nvml,
+        host: &host,
+        folder,
+        level: 3,
+        forced: true,
+        wait: &|| std::thread::sleep(PAUSE),
+        stop: &stop,
+        watch: &|_| {},
+    };
+    let _locks = match apply::lock(folder, &args.uuid) {
+        Ok(locks) => locks,
+        Err(why) => {
+            report.blocked.push(why);
+            return Ok(());
+        }
+    };
+    report.blocked.extend(session.idle(&args.uuid));
+    for device in &inventory.devices {
+        if device.mode.is_ok_and(|mode| mode.current) {
+            let uuid = device.uuid.as_deref().unwrap_or("a GPU");
+            report.blocked.push(format!("{uuid}: MIG is on; sharing is probed on whole GPUs"));
+        }
+    }
+    if !inventory.unknown.is_empty() || !report.blocked.is_empty() {
+        return Ok(());
+    }
+    let program = std::env::current_exe().map_err(|e| Failure::Output(format!("this program: {e}")))?;
+    let stop = interruptible();
+    let probes = Probes {
+        program: &program,
+        control: &args.mps_control,
+        cuda: args.cuda.as_deref(),
+        measure: args.measure.is_some(),
+        stop: &stop,
+    };
+    let mut csv = String::new();
+    for device in &inventory.devices {
+        let (Some(uuid), Some(total)) = (&device.uuid, device.memory_mib) else { continue };
+        let known = device.name.as_deref().and_then(|name| catalogue.find(name));
+        let wrong = sharing::plan_findings(how, known, total, report.driver.as_deref());
+        let sms = known.map(|k| u32::from(k.sms()));
+        let mut shared = sharing::share(&probes, uuid, how, total, sms);
+        shared.findings.splice(0..0, wrong.iter().cloned());
+        if !wrong.is_empty() {
+            shared.outcome = shared.outcome.max(Outcome::NotFeasible);
+        }
+        // A GPU more brings the same columns.
+        csv +=
+            shared.csv().split_once('\n').filter(|_| !csv.is_empty()).map_or(&shared.csv(), |(_, rows)| rows);
+        report.shared.push(shared);
+    }
+    if let Some(file) = &args.measure {
+        report::atomic(file, |out| out.write_all(csv.as_bytes()))
+            .map_err(|error| Failure::Output(error.to_string()))?;
+    }
+    Ok(())
 }
 
 /// A flag that the first signal sets. Further ones change nothing: what is being restored is restored.

@@ -1,4 +1,4 @@
-//! The driver, through nvml-wrapper; the one module of this crate with unsafe code.
+//! The driver, through nvml-wrapper; with `cuda`, the only module of this crate with unsafe code.
 //!
 //! nvml-wrapper 0.13 loads the library and covers the reading of devices; what makes, lists and ends
 //! instances it lacks, its `possible_placements` always answers with an empty list, and codes from 23

@@ -119,6 +119,7 @@ pub fn offline(catalogue: &Catalogue, product: Option<&Product>, targets: &[Targ
         findings: Vec::new(),
         judged: Vec::new(),
         blocked: Vec::new(),
+        shared: Vec::new(),
         recovered: Vec::new(),
     };
     for target in targets {
@@ -183,6 +184,7 @@ pub fn device(inventory: &Inventory, catalogue: &Catalogue, targets: &[Target], 
         findings: Vec::new(),
         judged: Vec::new(),
         blocked: Vec::new(),
+        shared: Vec::new(),
         recovered: Vec::new(),
     };
     for (uuid, code) in &inventory.unknown {
@@ -276,8 +278,8 @@ fn mig_in_words(device: &Device) -> String {
 }
 
 /// Whether two memories are within a few hundredths of the larger.
-fn near(a: u64, b: u64) -> bool {
-    a.abs_diff(b) * 100 <= MEMORY_PERCENT * a.max(b)
+pub(super) fn near(a: u64, b: u64) -> bool {
+    u128::from(a.abs_diff(b)) * 100 <= u128::from(MEMORY_PERCENT) * u128::from(a.max(b))
 }
 
 fn total_memory(device: &Device, known: &Product, findings: &mut Vec<Finding>) {

@@ -1,6 +1,7 @@
 //! The report as a page: one file that needs no network, no script and no other file.
 
 use super::apply::{Applied, Remains, Stands};
+use super::sharing::Shared;
 use super::text::worst;
 use super::{Answer, Finding, Judged, Report, Verdict};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -52,6 +53,7 @@ pub fn page(report: &Report) -> String {
                     }
                 }
                 @for judged in &report.judged { (device(judged)) }
+                @for shared in &report.shared { (self::shared(shared)) }
                 section {
                     h2 { "How to read this" }
                     p { "Profiles are compared with the catalogue: ids, counts and places exactly, memory within 2 %, "
@@ -108,6 +110,53 @@ fn device(judged: &Judged) -> Markup {
             @for answer in &judged.targets {
                 @if let Some(applied) = &answer.applied { (self::applied(answer, applied)) }
             }
+        }
+    }
+}
+
+fn shared(shared: &Shared) -> Markup {
+    let number = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
+    html! {
+        section {
+            h2 { (shared.sharing.describe()) }
+            dl.run {
+                div { dt { "UUID" } dd { code { (shared.uuid) } } }
+                div { dt { "memory" } dd { (shared.total_mib) " MiB" } }
+            }
+            p { "Real client processes took memory at the same time, each until it was refused, and held it." }
+            div.scroll { table {
+                thead { tr {
+                    th scope="col" { "client" }
+                    th.n scope="col" { "limit, MiB" }
+                    th.n scope="col" { "taken, MiB" }
+                    th.n scope="col" { "SMs" }
+                    th scope="col" { "error" }
+                } }
+                tbody { @for (at, client) in shared.clients.iter().enumerate() { tr {
+                    th scope="row" { (at) }
+                    td.n { (number(client.limit_mib)) }
+                    td.n { (number(client.taken_mib)) }
+                    td.n { (number(client.sms.map(u64::from))) }
+                    td { @if let Some(error) = &client.error { (error) } }
+                } } }
+            } }
+            @if !shared.timed.is_empty() {
+                div.scroll { table {
+                    thead { tr {
+                        th scope="col" { "work" }
+                        th.n scope="col" { "neighbours" }
+                        th.n scope="col" { "client" }
+                        th.n scope="col" { "median step, us" }
+                    } }
+                    tbody { @for t in &shared.timed { tr {
+                        th scope="row" { (t.class) }
+                        td.n { (t.neighbours) }
+                        td.n { (t.client) }
+                        td.n { (t.step_us) }
+                    } } }
+                } }
+            }
+            (findings(&shared.findings))
         }
     }
 }

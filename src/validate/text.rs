@@ -1,6 +1,7 @@
 //! The report for a terminal.
 
 use super::apply::{Applied, Remains};
+use super::sharing::Shared;
 use super::{Answer, Judged, Outcome, Report, Severity, Verdict};
 use std::fmt::Write as _;
 
@@ -34,12 +35,48 @@ pub fn text(report: &Report) -> String {
     for judged in &report.judged {
         device(&mut out, judged);
     }
+    for shared in &report.shared {
+        self::shared(&mut out, shared);
+    }
     for why in &report.blocked {
         item(&mut out, 0, "blocked", why, None);
     }
     let sentence = report.outcome().sentence();
     write!(out, "\n{sentence}\n").expect("to a string");
     out
+}
+
+fn shared(out: &mut String, shared: &Shared) {
+    out.push('\n');
+    let total = shared.total_mib;
+    line(out, 0, &format!("{}  {}, {total} MiB", shared.uuid, shared.sharing.describe()));
+    writeln!(out, "  client  limit MiB  taken MiB   SMs").expect("to a string");
+    let number = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
+    for (at, client) in shared.clients.iter().enumerate() {
+        let (limit, taken) = (number(client.limit_mib), number(client.taken_mib));
+        let sms = number(client.sms.map(u64::from));
+        writeln!(out, "  {at:>6}  {limit:>9}  {taken:>9}  {sms:>4}").expect("to a string");
+    }
+    for work in ["memory", "compute"] {
+        let of = |n: usize| {
+            let steps = shared.timed.iter().filter(move |t| t.class == work && t.neighbours == n);
+            steps.map(|t| t.step_us).max()
+        };
+        let all: Vec<u64> = (0..shared.clients.len()).map_while(of).collect();
+        if let [alone, ..] = all.as_slice() {
+            let steps: Vec<String> = all.iter().map(u64::to_string).collect();
+            let slower = all.last().unwrap_or(alone).checked_mul(100).map_or(0, |n| n / (*alone).max(1));
+            let what = format!(
+                "{work}: slowest step with 1 to {} clients, in us: {}; {slower} % of alone at the end",
+                all.len(),
+                steps.join(" ")
+            );
+            line(out, 2, &what);
+        }
+    }
+    for finding in &shared.findings {
+        item(out, 2, finding.severity.word(), &finding.message, finding.help.as_deref());
+    }
 }
 
 fn device(out: &mut String, judged: &Judged) {

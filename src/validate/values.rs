@@ -72,6 +72,15 @@ impl Values {
                 format!("the device did not tell the places of {unread} profiles: the catalogue's are used");
             findings.push(Finding::new(Severity::Warning, "places-not-read", what));
         }
+        if let Some(known) = known
+            && let Some(order) = same(known, &profiles)
+        {
+            let facts = order.into_iter().map(|at| facts[at]).collect();
+            let basis = if unread == 0 { "device" } else { "device and catalogue" };
+            // With the tables that the catalogue's product has already.
+            let _ = known.states();
+            return (Some(Values { product: known.clone(), facts, basis }), findings);
+        }
         match product(device, known, profiles) {
             Ok(product) => {
                 let basis = if unread == 0 { "device" } else { "device and catalogue" };
@@ -118,6 +127,26 @@ impl Values {
         let found = self.facts.iter().position(|f| f.id == id);
         found.map_or_else(|| format!("profile {id}"), |i| self.product.at(i as u8).name().to_owned())
     }
+}
+
+/// Where, among the profiles of a device, each of a product's stands, if they can be placed alike in
+/// every respect.
+fn same(known: &Product, profiles: &[ProfileSpec]) -> Option<Vec<usize>> {
+    if known.profiles().len() != profiles.len() {
+        return None;
+    }
+    let at = |row: &Profile| {
+        let alike = |p: &ProfileSpec| {
+            p.nvml_enum == row.nvml_enum()
+                && p.compute_slices == row.compute_slices()
+                && p.memory_slices == row.memory_slices()
+                && p.engines == row.engines()
+                && p.starts.len() == row.starts().len()
+                && row.starts().iter().all(|s| p.starts.contains(s))
+        };
+        profiles.iter().position(alike)
+    };
+    known.profiles().iter().map(at).collect()
 }
 
 /// A row for a profile that was read; `None` if its numbers are beyond what is counted.
@@ -194,8 +223,7 @@ fn product(device: &Device, known: Option<&Product>, profiles: Vec<ProfileSpec>)
         name,
     };
     let words = |faults: Vec<Fault>| faults.into_iter().map(|f| f.what).collect::<Vec<_>>().join("; ");
-    // An empty catalogue refuses a table with more layouts than can be numbered, as `Product::new`
-    // does not.
+    // An empty catalogue refuses more layouts than can be numbered, which `Product::new` does not.
     let empty = Catalogue::parse("{\"sources\":{},\"products\":[]}").expect("a table without rows");
     match empty.with(spec.clone()) {
         // Counts of instances are compared elsewhere: the driver's are wrong at times.

@@ -1,6 +1,6 @@
 //! Levels 2 and 3 where nothing fails, where something forbids them, and where somebody interferes.
 
-use crate::stand::{Stand, UUID, gpu};
+use crate::stand::{FORKS, Stand, UUID, gpu};
 use crate::trial::{Trial, applied};
 use fake_driver::Device;
 use slicewise::device::Place;
@@ -123,6 +123,7 @@ fn one_busy_gpu_blocks_all() {
     let second = "GPU-00000000-0000-0000-0000-000000000002";
     let busy = Device { uuid: second.to_owned(), compute_processes: vec![7], ..gpu("a100-40gb", "") };
     let stand = Stand::of(vec![gpu("a100-40gb", ""), busy]);
+    let _no_forks = FORKS.read().expect("nobody panics while holding it");
     let (nvml, host, folder) = (stand.open(), stand.host(), stand.path("states"));
     let session = slicewise::validate::apply::Session {
         nvml: &nvml,
@@ -184,11 +185,13 @@ fn others_who_manage_gpus_are_seen() {
 fn two_runs_never_meet_on_a_gpu() {
     let stand = Stand::with(gpu("a100-40gb", "1g@0"));
     let folder = stand.path("states");
+    let no_forks = FORKS.read().expect("nobody panics while holding it");
     let held = slicewise::validate::apply::lock(&folder, &[UUID.to_owned()]).expect("free");
     let report = stand.run(&Trial::of("7g"));
     assert!(report.blocked[0].contains("another slicewise"), "{:?}", report.blocked);
     assert_eq!((report.outcome(), changes(&stand)), (Outcome::Blocked, 0));
     drop(held);
+    drop(no_forks);
     assert_eq!(stand.run(&Trial::of("7g")).outcome(), Outcome::Feasible);
 }
 

@@ -1,19 +1,19 @@
 //! The program itself, killed by SIGKILL after each change of a GPU, and started again.
 
-use crate::stand::{Stand, UUID, gpu};
+use crate::stand::{Stand, UUID, gpu, output};
 use fake_driver::Device;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
 
 fn program(stand: &Stand, words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_slicewise"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_slicewise"));
+    command
         .args(["validate", "--uuid", UUID])
         .args(words)
         .env("FAKE_DRIVER_CONFIG", stand.config_path())
         .env("SLICEWISE_NVML", stand.library())
-        .env("SLICEWISE_STATE_DIR", stand.path("states"))
-        .output()
-        .expect("the program starts")
+        .env("SLICEWISE_STATE_DIR", stand.path("states"));
+    output(&mut command)
 }
 
 #[test]

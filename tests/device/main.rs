@@ -5,7 +5,10 @@
 mod applying;
 mod faults;
 mod geometries;
+mod judging;
 mod kills;
+mod program;
 mod reading;
+mod sharing;
 mod stand;
 mod trial;

@@ -8,7 +8,24 @@ use slicewise::device::Nvml;
 use slicewise::gpu::{Catalogue, Layout, Product};
 use std::ffi::{CString, c_char};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{PoisonError, RwLock};
 use tempfile::TempDir;
+
+/// Whoever starts a process takes it alone, whoever holds locks of the program shares it: between fork
+/// and exec a child holds its parent's file locks too, and a run would find a GPU locked.
+pub(crate) static FORKS: RwLock<()> = RwLock::new(());
+
+/// Starts a process while no test of this one holds a lock of the program.
+pub(crate) fn spawn(command: &mut Command) -> Child {
+    let _alone = FORKS.write().unwrap_or_else(PoisonError::into_inner);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts")
+}
+
+/// Runs a process to its end.
+pub(crate) fn output(command: &mut Command) -> Output {
+    spawn(command.stdin(Stdio::null())).wait_with_output().expect("it ends")
+}
 
 /// The UUID of the first GPU of a stand.
 pub(crate) const UUID: &str = "GPU-00000000-0000-0000-0000-000000000001";

@@ -1,11 +1,12 @@
 //! One run of an apply on a stand, and what it left.
 
-use crate::stand::{Stand, UUID};
+use crate::stand::{FORKS, Stand, UUID};
 use fake_driver::State;
 use slicewise::device::Host;
 use slicewise::gpu::Catalogue;
 use slicewise::validate::apply::{self, Applied, Event, Recovered, Remains, Session, Spot, Stands};
 use slicewise::validate::{Report, Target};
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 
 /// A GPU as the snapshot compares it: mode now and pending, instances with their compute instances.
@@ -63,6 +64,7 @@ impl Stand {
     }
 
     fn session<T>(&self, trial: &Trial<'_>, go: impl FnOnce(&Session<'_>) -> T) -> T {
+        let _no_forks = FORKS.read().unwrap_or_else(PoisonError::into_inner);
         let (nvml, host, folder) = (self.open(), self.host(), self.path("states"));
         go(&Session {
             nvml: &nvml,

@@ -3,7 +3,7 @@
 use super::journal::{Found, Journal, Line, Op, SCHEMA};
 use super::snapshot::{Snapshot, Spot, Stands};
 use super::{Applied, Files, Recovered, Remains};
-use crate::device::{Asked, Class, Code, Compute, Failed, Host, Instance, Inventory, Nvml};
+use crate::device::{Asked, Class, Code, Compute, Failed, Host, Instance, Inventory, Nvml, Process};
 use crate::gpu::{Catalogue, Product, Step, plan_to};
 use crate::validate::values::{Facts, Values};
 use crate::validate::{Finding, Outcome, Severity, Target, Verdict, check};
@@ -147,13 +147,26 @@ impl Session<'_> {
         } else if !mode.current && self.level < 3 {
             why.push("MIG is off: --toggle-mig turns it on for the time".to_owned());
         }
-        let mut processes = self.patiently(|| self.nvml.processes(uuid)).map_err(told)?;
-        let minor = self.patiently(|| self.nvml.minor(uuid)).map_err(told)?;
-        processes.extend(self.host.holders(minor, uuid));
-        for process in processes {
-            why.push(format!("process {} is on it ({}, {})", process.pid, process.how, process.on));
-        }
+        why.extend(self.users(uuid).map_err(told)?);
         if why.is_empty() { Ok(()) } else { Err(why) }
+    }
+
+    /// Who uses these GPUs, in words; also why that cannot be told. Empty if nobody does.
+    #[must_use]
+    pub fn idle(&self, uuids: &[String]) -> Vec<String> {
+        let one = |uuid: &String| {
+            let users = self.users(uuid).unwrap_or_else(|failed| vec![failed.to_string()]);
+            users.into_iter().map(|who| format!("{uuid}: {who}")).collect::<Vec<_>>()
+        };
+        uuids.iter().flat_map(one).collect()
+    }
+
+    fn users(&self, uuid: &str) -> Result<Vec<String>, Failed> {
+        let mut processes = self.patiently(|| self.nvml.processes(uuid))?;
+        let minor = self.patiently(|| self.nvml.minor(uuid))?;
+        processes.extend(self.host.holders(minor, uuid));
+        let words = |p: &Process| format!("process {} is on it ({}, {})", p.pid, p.how, p.on);
+        Ok(processes.iter().map(words).collect())
     }
 
     /// Puts right what an earlier run left; `None` if none did.
@@ -615,7 +628,7 @@ impl Work<'_> {
                     let what = format!("{name}: its MIG device has {sms} SMs, its profile {}", facts.sms);
                     findings.push(Finding::new(Severity::Warning, "attributes", what));
                 }
-                if memory.abs_diff(facts.memory_mib) * 50 > memory.max(facts.memory_mib) {
+                if !check::near(memory, facts.memory_mib) {
                     let what =
                         format!("{name}: its MIG device has {memory} MiB, its profile {}", facts.memory_mib);
                     findings.push(Finding::new(Severity::Warning, "attributes", what));

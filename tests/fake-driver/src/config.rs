@@ -18,6 +18,8 @@ pub struct Config {
     pub faults: Vec<Fault>,
     /// Kills the process after so many changing calls, once the effect is written.
     pub kill_after: Option<u32>,
+    /// Every changing call takes so many milliseconds.
+    pub delay_ms: u64,
     /// Calls that this driver does not have: they answer FUNCTION_NOT_FOUND.
     pub missing: Vec<String>,
     /// Whoever calls is not root.

@@ -91,6 +91,7 @@ pub(crate) fn call(name: &'static str, body: impl FnOnce(&mut Driver) -> Result<
     let before = driver.state.clone();
     let done = body(driver);
     if driver.state != before {
+        std::thread::sleep(std::time::Duration::from_millis(driver.config.delay_ms));
         if !driver.config.volatile {
             driver.state.write(&driver.config.state);
         }

@@ -14,6 +14,7 @@
 
 mod catalogue;
 mod config;
+mod cuda;
 mod driver;
 mod model;
 mod nvml;
