@@ -5,6 +5,8 @@
 #![expect(clippy::print_stderr, reason = "this is the module that prints")]
 
 mod args;
+mod check;
+mod export;
 mod gpus;
 mod probe;
 mod run;
@@ -70,13 +72,23 @@ impl Terminal {
         }
     }
 
+    /// Whether complaints on stderr have colors.
     fn styled(&self) -> bool {
+        self.colored(io::stderr().is_terminal())
+    }
+
+    /// Whether a result on stdout has colors.
+    fn styled_stdout(&self) -> bool {
+        self.colored(io::stdout().is_terminal())
+    }
+
+    fn colored(&self, on_terminal: bool) -> bool {
         let asked = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         match self.colors {
             Colors::Always => true,
             Colors::Never => false,
             Colors::Auto if asked("NO_COLOR") => false,
-            Colors::Auto => asked("CLICOLOR_FORCE") || io::stderr().is_terminal(),
+            Colors::Auto => asked("CLICOLOR_FORCE") || on_terminal,
         }
     }
 
@@ -112,6 +124,7 @@ fn dispatch(args: Args) -> ExitCode {
         Verb::Trace(TraceVerb::Inspect(verb)) => trace::inspect(verb, &terminal),
         Verb::Trace(TraceVerb::Generate(verb)) => trace::generate(verb, &terminal),
         Verb::Gpus(verb) => gpus::gpus(verb, &terminal),
+        Verb::Check(verb) => check::check(verb, &terminal),
         Verb::Validate(verb) => validate::validate(verb, &terminal),
         Verb::Device(verb) => validate::device(verb, &terminal),
         Verb::ProbeClient(verb) => probe::probe(verb),

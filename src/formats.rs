@@ -19,6 +19,7 @@
 //! Rules are those read in the programs' sources: mig-parted bd7160f, gpu-operator a22dbf6, nos
 //! 12e0a72, k8s-device-plugin 1b826ac, nebuly's fork 1e18198, dra-driver-gpu 2240711.
 
+mod cluster;
 mod document;
 mod dra;
 pub mod mig_parted;
@@ -26,6 +27,7 @@ pub mod nos;
 pub mod plugin;
 mod smi;
 
+pub use cluster::plan_of;
 pub use document::{Content, Document, Kind, read};
 pub use dra::{Claim, ClaimRequest, Class, Sharing};
 pub use smi::{Script, ScriptGpu, ScriptNode};
@@ -163,6 +165,16 @@ impl Format {
         ("dra-classes", Format::DraClasses),
         ("nvidia-smi", Format::NvidiaSmi),
     ];
+
+    /// How names of such files end.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Format::Checkpoint => "json",
+            Format::NvidiaSmi => "sh",
+            _ => "yaml",
+        }
+    }
 
     /// The word for it.
     #[must_use]

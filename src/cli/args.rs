@@ -1,6 +1,8 @@
 //! What can be said on the command line. The texts here are the help pages.
 
-use crate::report::Format;
+use crate::formats::plugin::Strategy;
+use crate::formats::{Format, Kind};
+use crate::report::Format as TableForm;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -53,6 +55,8 @@ pub(super) enum Verb {
     Trace(TraceVerb),
     /// List the GPUs of the catalogue, or show one: facts, MIG places, layouts
     Gpus(Gpus),
+    /// Check real configuration files and pods offline: what nodes would advertise, what cannot be
+    Check(Check),
     /// Ask the catalogue and real GPUs whether layouts can be; read-only unless --apply is given
     Validate(Box<Validate>),
     /// Save what the driver says of the GPUs of this machine
@@ -97,6 +101,7 @@ impl Verb {
             self,
             Verb::Run(Run { format: TableFormat::Json, .. })
                 | Verb::Gpus(Gpus { format: GpusFormat::Json, .. })
+                | Verb::Check(Check { format: CheckFormat::Json, .. })
                 | Verb::Trace(TraceVerb::Inspect(Inspect { json: true, .. }))
         )
     }
@@ -140,6 +145,9 @@ pub(super) struct Run {
     /// Form of the table
     #[arg(short = 'o', long, value_enum, default_value_t = TableFormat::Text)]
     pub(super) format: TableFormat,
+    /// Also write what the GPUs are when a run begins, for another program; again for more
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "no_report")]
+    pub(super) export: Vec<ExportFormat>,
     /// Print the table and write nothing
     #[arg(long, conflicts_with = "out")]
     pub(super) no_report: bool,
@@ -172,6 +180,151 @@ pub(super) struct Gpus {
     /// YAML file of GPUs to lay over the catalogue
     #[arg(long, value_name = "FILE", env = "SLICEWISE_GPUS")]
     pub(super) gpus: Option<PathBuf>,
+}
+
+/// Files of other programs in which a plan can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ExportFormat {
+    /// mig-parted's configuration: counts of MIG profiles
+    MigParted,
+    /// mig-parted's checkpoint: MIG slices with places, one node by UUID
+    Checkpoint,
+    /// ConfigMap of the GPU operator's MIG manager
+    GpuOperator,
+    /// nos' known geometries
+    NosGeometries,
+    /// Nodes with nos' annotations
+    NosAnnotations,
+    /// ConfigMap of NVIDIA's device plugin: replicas by MPS or time-slicing
+    NvidiaPlugin,
+    /// ConfigMap of nebuly's device plugin: MPS memory slices
+    NebulyPlugin,
+    /// Claim templates for NVIDIA's DRA driver
+    DraClaims,
+    /// Device classes for NVIDIA's DRA driver
+    DraClasses,
+    /// Shell script of nvidia-smi commands: MIG slices with places
+    NvidiaSmi,
+}
+
+impl From<ExportFormat> for Format {
+    fn from(format: ExportFormat) -> Format {
+        match format {
+            ExportFormat::MigParted => Format::MigParted,
+            ExportFormat::Checkpoint => Format::Checkpoint,
+            ExportFormat::GpuOperator => Format::GpuOperator,
+            ExportFormat::NosGeometries => Format::NosGeometries,
+            ExportFormat::NosAnnotations => Format::NosAnnotations,
+            ExportFormat::NvidiaPlugin => Format::NvidiaPlugin,
+            ExportFormat::NebulyPlugin => Format::NebulyPlugin,
+            ExportFormat::DraClaims => Format::DraClaims,
+            ExportFormat::DraClasses => Format::DraClasses,
+            ExportFormat::NvidiaSmi => Format::NvidiaSmi,
+        }
+    }
+}
+
+/// Arguments of `check`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    before_help = "Examples:\n  slicewise check mig-config.yaml --gpu a100-40gb:8\n  kubectl get nodes,pods -A -o json | slicewise check - device-plugin.yaml\n  slicewise check partitioning/*.yaml --nodes nodes.json -o github",
+    after_help = "Files are recognized by what is in them: Kubernetes objects (nodes, pods and what makes them, ConfigMaps\nwith any of these files, ResourceClaims, DeviceClasses, ClusterPolicies), mig-parted configurations and\ncheckpoints, nos' known geometries, configurations of NVIDIA's and nebuly's device plugins, nvidia-smi scripts.\nA pod may say how much GPU memory it needs by the annotation slicewise/gpu-memory: 10Gi.\n\nExit codes: 0 nothing wrong; 1 something cannot be (with --strict also warnings); 2 usage, or a file that\ncannot be read as any of these."
+)]
+pub(super) struct Check {
+    /// Files to check together, `-` for standard input
+    #[arg(required_unless_present = "nodes")]
+    pub(super) files: Vec<PathBuf>,
+    /// What the files are, instead of by content
+    #[arg(long = "as", value_enum, value_name = "FORMAT")]
+    pub(super) kind: Option<CheckKind>,
+    /// A node that no file tells of, as MODEL or MODEL:COUNT of its GPUs; again for more
+    #[arg(long, value_name = "MODEL[:COUNT]")]
+    pub(super) gpu: Vec<String>,
+    /// File of Kubernetes nodes, as `kubectl get nodes -o json` prints them; again for more
+    #[arg(long, value_name = "FILE")]
+    pub(super) nodes: Vec<PathBuf>,
+    /// MIG strategy of every device plugin, instead of what files say [default: mixed where none says]
+    #[arg(long, value_enum)]
+    pub(super) mig_strategy: Option<CheckStrategy>,
+    /// YAML file of GPUs to lay over the catalogue
+    #[arg(long, value_name = "FILE", env = "SLICEWISE_GPUS")]
+    pub(super) gpus: Option<PathBuf>,
+    /// Form of the output
+    #[arg(short = 'o', long, value_enum, default_value_t = CheckFormat::Text)]
+    pub(super) format: CheckFormat,
+    /// Exit with 1 for warnings too
+    #[arg(long, conflicts_with = "exit_zero")]
+    pub(super) strict: bool,
+    /// Exit with 0 whatever is found
+    #[arg(long)]
+    pub(super) exit_zero: bool,
+}
+
+/// Forms of what `check` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum CheckFormat {
+    /// For people
+    Text,
+    /// For scripts
+    Json,
+    /// Annotations of GitHub Actions
+    Github,
+    /// JUnit XML
+    Junit,
+}
+
+/// What a file is said to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum CheckKind {
+    /// Kubernetes objects
+    Kubernetes,
+    /// mig-parted's configuration
+    MigParted,
+    /// mig-parted's checkpoint
+    Checkpoint,
+    /// nos' known geometries
+    NosGeometries,
+    /// NVIDIA's device plugin
+    NvidiaPlugin,
+    /// nebuly's device plugin
+    NebulyPlugin,
+    /// A script of nvidia-smi commands
+    NvidiaSmi,
+}
+
+impl From<CheckKind> for Kind {
+    fn from(kind: CheckKind) -> Kind {
+        match kind {
+            CheckKind::Kubernetes => Kind::Kubernetes,
+            CheckKind::MigParted => Kind::MigParted,
+            CheckKind::Checkpoint => Kind::Checkpoint,
+            CheckKind::NosGeometries => Kind::NosGeometries,
+            CheckKind::NvidiaPlugin => Kind::NvidiaPlugin,
+            CheckKind::NebulyPlugin => Kind::NebulyPlugin,
+            CheckKind::NvidiaSmi => Kind::NvidiaSmi,
+        }
+    }
+}
+
+/// How MIG devices become resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum CheckStrategy {
+    /// Not at all
+    None,
+    /// As nvidia.com/gpu
+    Single,
+    /// As nvidia.com/mig-<profile>
+    Mixed,
+}
+
+impl From<CheckStrategy> for Strategy {
+    fn from(strategy: CheckStrategy) -> Strategy {
+        match strategy {
+            CheckStrategy::None => Strategy::None,
+            CheckStrategy::Single => Strategy::Single,
+            CheckStrategy::Mixed => Strategy::Mixed,
+        }
+    }
 }
 
 /// Arguments of `validate`.
@@ -399,15 +552,15 @@ pub(super) enum TableFormat {
     Md,
 }
 
-impl From<TableFormat> for Format {
-    fn from(format: TableFormat) -> Format {
+impl From<TableFormat> for TableForm {
+    fn from(format: TableFormat) -> TableForm {
         match format {
-            TableFormat::Text => Format::Text,
-            TableFormat::Wide => Format::Wide,
-            TableFormat::Json => Format::Json,
-            TableFormat::Yaml => Format::Yaml,
-            TableFormat::Csv => Format::Csv,
-            TableFormat::Md => Format::Md,
+            TableFormat::Text => TableForm::Text,
+            TableFormat::Wide => TableForm::Wide,
+            TableFormat::Json => TableForm::Json,
+            TableFormat::Yaml => TableForm::Yaml,
+            TableFormat::Csv => TableForm::Csv,
+            TableFormat::Md => TableForm::Md,
         }
     }
 }

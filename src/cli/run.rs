@@ -39,6 +39,10 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     }
     let Some(out) = out else { return Ok(()) };
     write(&out, &page, &runs)?;
+    if !args.export.is_empty() {
+        let (_, catalogue) = super::gpus::catalogue(args.gpus.as_deref())?;
+        super::export::of_scenario(&file, &args.export, &catalogue, &out, terminal)?;
+    }
     terminal.say(&format!("report: {}", out.join("report.html").display()));
     let again = out.join("scenario.resolved.yaml");
     terminal.say(&format!("next: open the report, or change and rerun: slicewise run {}", again.display()));

@@ -99,7 +99,8 @@ pub fn read(text: &str, kind: Option<Kind>, problems: &mut Vec<Problem>) -> Vec<
     let before = problems.len();
     let objects = manifest::read(text, problems);
     if objects.is_empty() && problems.len() == before {
-        problems.push(unrecognized(&(0..0), "the file is empty"));
+        let problem = Problem::new("unrecognized", &(0..0), "the file is empty");
+        problems.push(problem.help("an empty list of Kubernetes objects is `{kind: List, items: []}`"));
     }
     objects.into_iter().flat_map(|object| of_object(object, kind, text, problems)).collect()
 }
@@ -130,6 +131,9 @@ fn of_object(object: Object, kind: Option<Kind>, text: &str, problems: &mut Vec<
         Object::Other(other) if !other.kind.is_empty() && of_kubernetes => {
             of_kubernetes_object(&other, text, problems)
         }
+        Object::Other(other) if kind.is_none() && is_nos_values(&other.tree) => {
+            nos_values(&other.tree, problems)
+        }
         Object::Other(other) => match kind.or_else(|| recognize(&other.tree)) {
             // A ConfigMap holds what `--as` says.
             Some(kind) if other.kind == "ConfigMap" => of_config_map(&other, Some(kind), text, problems),
@@ -147,11 +151,39 @@ fn of_object(object: Object, kind: Option<Kind>, text: &str, problems: &mut Vec<
     }
 }
 
+/// Whether a tree is the values of nos' Helm chart.
+fn is_nos_values(tree: &Node) -> bool {
+    let has = |key| tree.get(key).is_some_and(|e| e.value.entries().is_some());
+    has("gpuPartitioner") || (has("scheduler") && has("operator"))
+}
+
+/// The table of geometries in the values, and a setting that the chart never reads.
+fn nos_values(tree: &Rc<Node>, problems: &mut Vec<Problem>) -> Vec<Document> {
+    if let Some(config) =
+        tree.get("scheduler").and_then(|s| s.value.get("config")).filter(|c| !c.value.is_null())
+    {
+        // helm-charts/nos/templates reads `.Values.config` instead.
+        let problem =
+            Problem::new("no-effect", &config.at, "nos' chart never reads `scheduler.config`").warning();
+        problems.push(
+            problem.help("its template looks for `config` at the top; edit the deployed ConfigMap instead"),
+        );
+    }
+    let table = tree.get("gpuPartitioner").and_then(|p| p.value.get("knownMigGeometries"));
+    let content = match table.filter(|t| !t.value.is_null()) {
+        Some(table) => Content::Geometries(nos::read_geometries(&table.value, problems)),
+        None => Content::Other,
+    };
+    vec![document(&tree.at, "Helm values of nos", content)]
+}
+
 fn not_recognized(tree: &Node) -> Problem {
     const KEYS: [&str; 8] =
         ["mig-configs", "MigState", "sharing", "flags", "models", "allowedGeometries", "kind", "apiVersion"];
     let problem = unrecognized(&tree.at, "this is none of the formats that are checked");
-    let near = tree.entries().into_iter().flatten().find_map(|e| Some((e, nearest(&e.key, KEYS)?)));
+    // `version` stands in several of them and is near to `apiVersion`.
+    let named = tree.entries().into_iter().flatten().filter(|e| &*e.key != "version");
+    let near = named.into_iter().find_map(|e| Some((e, nearest(&e.key, KEYS)?)));
     match near {
         Some((entry, near)) => {
             let message = "this is none of the formats that are checked";

@@ -814,6 +814,18 @@ impl CheckpointDevice {
                 });
             };
             if instance.size != u32::from(profile.memory_slices()) {
+                let meant = product
+                    .profiles()
+                    .iter()
+                    .find(|p| p.id() == Some(number) && u32::from(p.memory_slices()) == instance.size);
+                if let Some(meant) = meant {
+                    return refuse(format!(
+                        "{number} is the id of {} on {}; a checkpoint has NVML's enum, which is {}",
+                        meant.name(),
+                        product.id(),
+                        meant.nvml_enum()
+                    ));
+                }
                 return refuse(format!(
                     "{} takes {} memory slices on {}, not {}",
                     profile.name(),

@@ -55,6 +55,7 @@ pub(super) fn read_geometries(tree: &Rc<Node>, problems: &mut Vec<Problem>) -> V
             let help = p.help.clone().unwrap_or_default();
             p.warning().help(format!("nos ignores it; {help}").trim_end_matches("; ").to_owned())
         }
+        "empty-list" => p.help("nos refuses an empty list and does not start"),
         _ => p,
     }));
     let Value::List(items) = item.value else { return Vec::new() };
@@ -108,6 +109,10 @@ impl Lower<Vec<Problem>> for GeometryEntry {
             let geometry = |item: Item| {
                 let at = item.at.clone();
                 let Value::Map(entries) = item.value else { return None };
+                if entries.is_empty() {
+                    let problem = Problem::new("no-effect", &at, "a geometry without slices").warning();
+                    problems.push(problem.help("nos has no use for it"));
+                }
                 let slice = |(name, at, count): (Rc<str>, Range<usize>, Item)| {
                     let count: u32 = Lower::lower(count, &mut ())?;
                     Some((Located::new(&at, name.to_string()), count))

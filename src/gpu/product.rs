@@ -591,7 +591,10 @@ impl Product {
     /// The profile name that was probably meant.
     #[must_use]
     pub fn suggest_profile(&self, text: &str) -> Option<&str> {
-        nearest(text, self.profiles.iter().map(Profile::name))
+        // Whoever got the memory wrong has the slices right.
+        let slices = |name: &str| name.split('.').next().map(str::to_owned);
+        let alike = self.profiles.iter().map(Profile::name).filter(|name| slices(name) == slices(text));
+        nearest(text, alike).or_else(|| nearest(text, self.profiles.iter().map(Profile::name)))
     }
 
     /// Names of its profiles, for messages: `1g.5gb, 1g.5gb+me, …`.

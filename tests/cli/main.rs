@@ -3,6 +3,7 @@
 //!
 //! `SLICEWISE_BLESS=1 cargo test --test cli` writes the expected files anew; read what it changed.
 
+mod check;
 mod errors;
 mod verbs;
 

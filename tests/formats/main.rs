@@ -4,6 +4,8 @@
 //! `SLICEWISE_FORMATS=10000 cargo test --test formats` tries so many plans for each format; 1,000 are
 //! the rule.
 
+mod broken;
+mod broken_files;
 mod labels;
 mod plans;
 mod roundtrip;
