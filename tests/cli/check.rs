@@ -79,7 +79,7 @@ fn pods_that_lose_their_slices_are_named() {
     let said = gate(&stage, &[]);
     assert_eq!(said.code, 1);
     let expected = "no node has a slice `1g.5gb`, though a100-40gb could be cut so";
-    assert!(said.stdout.contains(expected) && said.stdout.contains("workloads.yaml:16:"), "{}", said.stdout);
+    assert!(said.stdout.contains(expected) && said.stdout.contains("workloads.yaml:15:"), "{}", said.stdout);
 }
 
 #[test]
