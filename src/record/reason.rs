@@ -256,6 +256,14 @@ impl Reasons {
         self.starts.len() - self.free_ids.len()
     }
 
+    /// Bytes that messages take, with their index.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let places = self.starts.capacity() + self.holds.capacity() + self.free_ids.capacity();
+        // A bucket of the index is an id and a byte of its hash.
+        self.bytes.capacity() + 4 * places + 5 * self.known.capacity()
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

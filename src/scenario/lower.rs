@@ -341,7 +341,10 @@ impl<'a> Lower<Context<'a>> for KubeSettings {
             let percentage_of_nodes_to_score = r.take("percentage_of_nodes_to_score", context);
             let backoff_initial = r.take("backoff_initial", context);
             let backoff_max = r.take("backoff_max", context);
+            let unschedulable_max = r.take("unschedulable_max", context);
             let filters: Option<Vec<Item>> = r.take("filters_off", context);
+            let ignored_resources = r.take("ignored_resources", context);
+            let ignored_groups = r.take("ignored_groups", context);
             let preemption = r.take("preemption", context);
             let weights = r.take("weights", context);
             let at = r.place("strategy");
@@ -359,7 +362,10 @@ impl<'a> Lower<Context<'a>> for KubeSettings {
                 percentage_of_nodes_to_score: percentage_of_nodes_to_score?,
                 backoff_initial: backoff_initial?,
                 backoff_max: backoff_max?,
+                unschedulable_max: unschedulable_max?,
                 filters_off: filters?.into_iter().map(word).collect::<Option<_>>()?,
+                ignored_resources: ignored_resources?,
+                ignored_groups: ignored_groups?,
                 preemption: preemption?,
                 weights: weights?,
                 strategy: strategy?,

@@ -691,10 +691,28 @@ static KUBE_SETTINGS: Object = Object {
         Key::default("backoff_initial", Kind::Span { positive: true }, "1s", "first back-off"),
         Key::default("backoff_max", Kind::Span { positive: false }, "10s", "longest back-off"),
         Key::default(
+            "unschedulable_max",
+            Kind::Span { positive: true },
+            "5m",
+            "longest stay of a pod that no event helps (the flag --pod-max-in-unschedulable-pods-duration)",
+        ),
+        Key::default(
             "filters_off",
             Kind::List(&List { of: Kind::Choice(&FILTER), name: "filters", filled: false }),
             "[]",
             "filter plugins that are off",
+        ),
+        Key::default(
+            "ignored_resources",
+            Kind::List(&List { of: Kind::Line, name: "resources", filled: false }),
+            "[]",
+            "extended resources of which NodeResourcesFit does not look whether a node has enough",
+        ),
+        Key::default(
+            "ignored_groups",
+            Kind::List(&List { of: Kind::Line, name: "groups", filled: false }),
+            "[]",
+            "the same by what stands before the `/` of their names",
         ),
         Key::default("preemption", Kind::Bool, "true", "whether DefaultPreemption is on"),
         Key::default("weights", Kind::Object(&WEIGHTS), "{}", "weights of the score plugins; 0 is off"),

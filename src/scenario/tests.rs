@@ -129,7 +129,10 @@ variants:
           percentage_of_nodes_to_score: 0
           backoff_initial: 1s
           backoff_max: 10s
+          unschedulable_max: 5m
           filters_off: []
+          ignored_resources: []
+          ignored_groups: []
           preemption: true
           weights:
             fit: 1

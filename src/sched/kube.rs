@@ -10,7 +10,7 @@
 //! (goroutines, maps, draws), the choice here is named at its place: feasible nodes in node order
 //! from the start index, one stream of draws for ties and offsets, full ties of victims in the order
 //! in which their node got them. Not modelled: volumes, ports, images, topology spread, pod affinity,
-//! claims, PreFilter's short cut for `metadata.name`, opportunistic batching.
+//! claims, opportunistic batching.
 
 pub mod backoff;
 mod cache;
@@ -34,7 +34,7 @@ use crate::units::{Span, Time};
 use crate::workload::Toleration;
 use backoff::Backoff;
 use cache::{Cache, Nominee};
-use event::{Event, zone};
+use event::{Event, OwnChange, zone};
 use filter::{Code, Names, Plugins, Reasons, Status};
 use node::{Affinity, NodeOrder, NodeSpec};
 use preempt::{Candidate, Target};
@@ -43,6 +43,7 @@ use resource::{PodRequest, ResourceId, Resources};
 use row::PlainScores;
 use rules::Rules;
 use score::{Listed, Strategy};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The settings of one profile, as a KubeSchedulerConfiguration has them.
@@ -185,8 +186,9 @@ pub struct Kube {
     list_stale: bool,
     start: usize,
     queue: Queue,
-    /// Who is tried, and what happened since it was taken.
+    /// Who is tried, the node it is counted on if it was placed, and what happened since it was taken.
     in_flight: Option<PodId>,
+    assumed: Option<NodeId>,
     events: Vec<Event>,
     /// How many more disruptions each budget allows.
     allowances: Vec<i64>,
@@ -217,6 +219,7 @@ impl Kube {
             list_stale: false,
             start: 0,
             in_flight: None,
+            assumed: None,
             events: Vec::new(),
             allowances: Vec::new(),
             chance,
@@ -302,6 +305,12 @@ impl Kube {
         &self.cache.node(node).name
     }
 
+    /// How much of a resource the pods on a node ask for, as the scheduler counts them.
+    #[must_use]
+    pub fn used(&self, node: NodeId, resource: ResourceId) -> i64 {
+        self.cache.node(node).usage.real.get(resource)
+    }
+
     /// What a node is.
     #[must_use]
     pub fn spec(&self, node: NodeId) -> &NodeSpec {
@@ -336,8 +345,72 @@ impl Kube {
         self.queue.add(pod, facts, now);
     }
 
-    /// A pod that waits is deleted.
+    /// A pod is created with scheduling gates: it waits, is never tried, and no attempt counts, until
+    /// [`Kube::ungate`].
+    pub fn arrive_gated(&mut self, pod: PodId, facts: Facts, now: Time) {
+        self.queue.add_gated(pod, facts, now);
+    }
+
+    /// The last scheduling gate of a pod is removed.
+    ///
+    /// # Panics
+    /// If it is not gated.
+    pub fn ungate(&mut self, pod: PodId) {
+        self.queue.ungate(pod);
+    }
+
+    /// A plugin asks for a waiting pod to be tried without back-off (`Activate`). One in flight goes on
+    /// to back-off if it fails.
+    pub fn urge(&mut self, pod: PodId) {
+        if !self.queue.urge(pod) && self.in_flight == Some(pod) && self.cache.settings.rules.hints {
+            self.events.push(Event::Urged(pod));
+        }
+    }
+
+    /// A waiting pod changes: what it asks for, tolerates, or its priority.
+    ///
+    /// # Panics
+    /// If it does not wait.
+    pub fn update_pod(&mut self, pod: PodId, facts: Facts, now: Time) {
+        let waiting = self.queue.get(pod).expect("a pod that waits");
+        let shapes = &self.cache.shapes;
+        let before = &shapes[waiting.facts.shape.index()];
+        let event = Event::Own(pod, OwnChange::between(before, &shapes[facts.shape.index()]));
+        let mut judged = waiting.clone();
+        judged.facts = facts;
+        let helped = self.cache.worth(&event, &judged);
+        if let Some(node) = waiting.nominated {
+            let nominee = Nominee { pod, priority: facts.priority, shape: facts.shape };
+            self.cache.unlist_nominated(pod, node);
+            self.cache.list_nominated(nominee, node);
+        }
+        if self.in_flight == Some(pod) {
+            self.events.push(event);
+        }
+        self.queue.update(pod, facts, now, helped);
+    }
+
+    /// A pod that was given a node asks for what another shape does (in-place resize, since 1.33).
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn resize(&mut self, pod: PodId, node: NodeId, shape: ShapeId, now: Time) {
+        let before = self.cache.resize(pod, node, shape);
+        let shapes = &self.cache.shapes;
+        let less = event::less(&shapes[before.index()], &shapes[shape.index()]);
+        match less.is_empty() {
+            true => self.observed(),
+            false => self.event(now, &Event::ScaledDown(less)),
+        }
+    }
+
+    /// A pod that waits is deleted. One that was placed and whose cycle has not ended is forgotten.
     pub fn withdraw(&mut self, pod: PodId, now: Time) {
+        let assumed = self.assumed.filter(|_| self.in_flight == Some(pod));
+        if let Some(node) = assumed.filter(|_| self.cache.settings.rules.forgets_assumed) {
+            self.assumed = None;
+            self.deleted(pod, node, now);
+        }
         let waiting = self.queue.remove(pod);
         if let Some(node) = waiting.nominated {
             self.cache.unlist_nominated(pod, node);
@@ -432,6 +505,7 @@ impl Kube {
                     self.cache.unlist_nominated(pod, at);
                 }
                 self.cache.put_on(pod, facts, node);
+                self.assumed = Some(node);
                 Outcome::Placed { node, feasible, evaluated }
             }
             None if self.list.is_empty() => Outcome::Failed(Failure {
@@ -456,10 +530,17 @@ impl Kube {
         assert!(pod == attempt.pod, "the cycle that began");
         let events = std::mem::take(&mut self.events);
         match &attempt.outcome {
-            Outcome::Placed { node, .. } => {
-                self.queue.remove(pod);
-                self.cache.nodes[node.index()].started(pod, now);
-                self.observed();
+            Outcome::Placed { .. } => {
+                let assumed = self.assumed.take();
+                if self.queue.get(pod).is_some() {
+                    let node = assumed.expect("a pod that waits is not forgotten");
+                    self.queue.remove(pod);
+                    self.cache.nodes[node.index()].started(pod, now);
+                    self.observed();
+                } else if let Some(node) = assumed {
+                    // It was deleted during its attempt, and its binding fails.
+                    self.deleted(pod, node, now);
+                }
             }
             Outcome::Failed(failure) => {
                 self.reasons.hold(failure.message);
@@ -482,6 +563,24 @@ impl Kube {
                     self.nominate(*displaced, Nomination::Clear, now);
                 }
             }
+        }
+    }
+
+    /// Ends the cycle of a placed pod whose binding failed: it gives its room back, which the others are
+    /// told, and is held back as after an error. Its nomination went when it was placed.
+    ///
+    /// # Panics
+    /// If `attempt` is not the cycle that began last, or it failed.
+    pub fn end_unbound(&mut self, attempt: &Attempt, now: Time) {
+        let pod = self.in_flight.take().expect("a cycle that began");
+        assert!(pod == attempt.pod, "the cycle that began");
+        assert!(matches!(attempt.outcome, Outcome::Placed { .. }), "only a placed pod is bound");
+        self.events.clear();
+        if let Some(node) = self.assumed.take() {
+            self.deleted(pod, node, now);
+        }
+        if self.queue.get(pod).is_some() {
+            self.queue.put_back(pod, now, Plugins::NONE, false);
         }
     }
 
@@ -527,7 +626,10 @@ impl Kube {
         if all == 0 || self.is_known_failure(facts, nominated) {
             return None;
         }
-        let wanted = self.wanted();
+        if let Some(names) = self.cache.pinned(facts.shape).cloned() {
+            return self.schedule_pinned(pod, facts, extra, &names, devices);
+        }
+        let wanted = self.wanted(all);
         let plain = match self.cache.has_nominees() || self.cache.has_fresh_row(facts.shape) {
             true => None,
             false => self.cache.plain(facts.shape),
@@ -544,6 +646,79 @@ impl Kube {
         }
         self.start = (self.start + evaluated) % all;
         node.map(|node| Found { node, feasible, evaluated })
+    }
+
+    /// The nodes of a list that are named.
+    fn named(&self, names: &BTreeSet<String>) -> Vec<NodeId> {
+        let is_named = |node: &&NodeId| names.contains(&self.cache.node(**node).name);
+        self.list.iter().filter(is_named).copied().collect()
+    }
+
+    /// Filter, score, choose for a pod that names its nodes: only those are visited, in node order,
+    /// where upstream takes them in the order of a map.
+    fn schedule_pinned(
+        &mut self,
+        pod: PodId,
+        facts: Facts,
+        extra: Option<NodeId>,
+        names: &BTreeSet<String>,
+        devices: &mut impl Devices,
+    ) -> Option<Found> {
+        if names.is_empty() {
+            // PreFilter refused, and the start stays.
+            return None;
+        }
+        let nodes = self.named(names);
+        let wanted = self.wanted(nodes.len());
+        let mut feasible = Vec::new();
+        let mut refused = BTreeSet::from_iter(extra);
+        for offset in 0..nodes.len() {
+            let node = nodes[(self.start + offset) % nodes.len()];
+            if !self.cache.status(pod, facts, node, devices).is_success() {
+                refused.insert(node);
+            } else if feasible.len() < wanted {
+                feasible.push(node);
+            } else {
+                break;
+            }
+        }
+        let evaluated = feasible.len() + refused.len();
+        let of = if self.cache.settings.rules.start_over_all { self.list.len() } else { nodes.len() };
+        self.start = (self.start + evaluated).checked_rem(of).unwrap_or(self.start);
+        let mut totals: Vec<i64> =
+            feasible.iter().map(|node| self.cache.resource_score(facts.shape, *node)).collect();
+        if 1 < feasible.len() {
+            self.cache.add_normalized(facts.shape, &feasible, &mut totals);
+        }
+        let best = totals.iter().max().copied()?;
+        let ranks: Vec<usize> = (0..totals.len()).filter(|at| totals[*at] == best).collect();
+        let among: Vec<NodeId> = ranks.iter().map(|at| feasible[*at]).collect();
+        let node = among[self.choose(&among, |_, at| ranks[at])];
+        Some(Found { node, feasible: feasible.len(), evaluated })
+    }
+
+    /// What the nodes said to a pod that names its nodes, and those that were left out.
+    fn refusals_pinned(
+        &mut self,
+        pod: PodId,
+        facts: Facts,
+        nominated: Option<NodeId>,
+        names: &BTreeSet<String>,
+        devices: &mut impl Devices,
+    ) -> Vec<(Status, usize)> {
+        let left_out = |reasons| Status::refused(Plugins::AFFINITY, Code::Unresolvable, reasons);
+        if names.is_empty() {
+            return vec![(left_out(Reasons::CONFLICT), self.list.len())];
+        }
+        let mut asked = BTreeSet::from_iter(self.named(names));
+        asked.extend(nominated.filter(|node| self.cache.node(*node).present));
+        let mut statuses: Vec<(Status, usize)> =
+            asked.iter().map(|node| (self.cache.status(pod, facts, *node, devices), 1)).collect();
+        let others = self.list.len() - asked.len();
+        if 0 < others {
+            statuses.push((left_out(Reasons::LEFT_OUT), others));
+        }
+        statuses
     }
 
     /// Visits nodes from the start until one more feasible node is met than wanted, which ends the
@@ -631,15 +806,13 @@ impl Kube {
     }
 
     /// How many feasible nodes a cycle looks for.
-    fn wanted(&self) -> usize {
+    fn wanted(&self, nodes: usize) -> usize {
         let Settings { rules, fit, balanced, taints, affinity, percentage, profile_percentage, .. } =
             &self.cache.settings;
         let scores = fit.is_some() || balanced.is_some() || 0 < *taints || 0 < *affinity;
         match rules.stops_at_first && !scores {
             true => 1,
-            false => {
-                score::feasible_wanted(self.list.len() as i32, *percentage, *profile_percentage) as usize
-            }
+            false => score::feasible_wanted(nodes as i32, *percentage, *profile_percentage) as usize,
         }
     }
 
@@ -687,9 +860,15 @@ impl Kube {
             let nomination = if keeps { Nomination::Keep } else { Nomination::Clear };
             return Failure { nomination, ..failure(known.message, known.rejectors) };
         }
+        let pinned = self.cache.pinned(facts.shape).cloned();
         self.cache.refresh(facts.shape, devices);
-        let statuses = self.cache.refusals(pod, facts, devices);
-        let rejectors = statuses.iter().fold(Plugins::NONE, |all, (status, _)| all.and(status.rejector));
+        let mut statuses = match &pinned {
+            Some(names) => self.refusals_pinned(pod, facts, nominated, names, devices),
+            None => self.cache.refusals(pod, facts, devices),
+        };
+        // A PreFilter plugin that leaves nodes out is a rejector, whether it left some or not.
+        let before = if pinned.is_some() { Plugins::AFFINITY } else { Plugins::NONE };
+        let rejectors = statuses.iter().fold(before, |all, (status, _)| all.and(status.rejector));
         let rules = self.cache.settings.rules;
         let preemption = match self.cache.settings.preemption {
             false => Preemption::Off,
@@ -717,7 +896,15 @@ impl Kube {
                 Then::Nothing
             }
         };
-        let reasons = self.counted(nodes, &statuses, false);
+        let conflicts = pinned.as_ref().is_some_and(BTreeSet::is_empty);
+        if !conflicts && !rules.counts_left_out {
+            statuses.retain(|(status, _)| !status.reasons.meets(Reasons::LEFT_OUT));
+        }
+        let mut reasons = self.counted(nodes, &statuses, false);
+        if conflicts {
+            // The message of PreFilter is no count of nodes.
+            reasons.iter_mut().for_each(|(_, nodes)| *nodes = 0);
+        }
         failure.message = self.reasons.count(&Counted { nodes, reasons, then });
         if nominated.is_none() && !evicts {
             let of = (facts.priority, facts.never_preempts);
@@ -804,7 +991,11 @@ impl Kube {
         if !self.cache.has_below(facts.priority) {
             return Preemption::Helpless(vec![(preempt::NO_VICTIMS, helpful)]);
         }
-        let helpful = self.cache.helpful(pod, facts, &self.list, devices);
+        let list = match self.cache.pinned(facts.shape) {
+            Some(names) => self.named(names),
+            None => self.list.clone(),
+        };
+        let helpful = self.cache.helpful(pod, facts, &list, devices);
         let (candidates, said) = self.dry_run(pod, facts, &helpful, devices);
         if candidates.is_empty() {
             return Preemption::Helpless(said);

@@ -2,7 +2,7 @@
 
 use super::kube::Settings;
 use super::kube::backoff::Backoff;
-use super::kube::filter::Plugins;
+use super::kube::filter::{Plugins, Reasons};
 use super::kube::resource::Resources;
 use super::kube::rules::Rules;
 use super::kube::score::{Listed, Strategy};
@@ -68,6 +68,13 @@ impl SchedulerSpec {
                 Strategy::Ratio(shape.iter().map(|(at, score)| (i64::from(*at), i64::from(*score))).collect())
             }
         };
+        let is_ignored = |name: &str| {
+            let group = name.split_once('/').map(|(group, _)| group);
+            of.ignored_resources.iter().any(|ignored| ignored == name)
+                || of.ignored_groups.iter().any(|ignored| Some(ignored.as_str()) == group)
+        };
+        let ignored = resources.ids().filter(|id| is_ignored(resources.name(*id)));
+        let ignored = ignored.fold(Reasons::default(), |all, id| all.and(Reasons::short(id)));
         let weight = |weight: u32| (0 < weight).then_some(i64::from(weight));
         let off = of.filters_off.iter().filter_map(|name| Plugins::named(name));
         Settings {
@@ -78,6 +85,8 @@ impl SchedulerSpec {
             affinity: i64::from(of.weights.affinity),
             percentage: i32::from(of.percentage_of_nodes_to_score),
             backoff: Backoff { initial: of.backoff_initial, max: of.backoff_max },
+            stay_max: of.unschedulable_max,
+            ignored,
             preemption: of.preemption,
             ..Settings::of(rules)
         }
@@ -142,8 +151,15 @@ pub struct KubeSettings {
     pub backoff_initial: Span,
     /// Longest back-off.
     pub backoff_max: Span,
+    /// Longest stay of an unschedulable pod that no event helps (the process's flag
+    /// `--pod-max-in-unschedulable-pods-duration`).
+    pub unschedulable_max: Span,
     /// Filter plugins that are off, by name.
     pub filters_off: Vec<String>,
+    /// Extended resources that NodeResourcesFit does not filter.
+    pub ignored_resources: Vec<String>,
+    /// Groups (what stands before the `/`) of extended resources that it does not filter.
+    pub ignored_groups: Vec<String>,
     /// Whether DefaultPreemption is on.
     pub preemption: bool,
     /// Weights of the score plugins; 0 is off.
@@ -163,7 +179,10 @@ impl Default for KubeSettings {
             percentage_of_nodes_to_score: 0,
             backoff_initial: backoff.initial,
             backoff_max: backoff.max,
+            unschedulable_max: Span::from_secs(300),
             filters_off: Vec::new(),
+            ignored_resources: Vec::new(),
+            ignored_groups: Vec::new(),
             preemption: true,
             weights: Weights::default(),
             strategy: FitStrategy::LeastAllocated,

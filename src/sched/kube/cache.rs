@@ -11,7 +11,7 @@ use super::{Devices, Settings, Shape};
 use crate::id::{NodeId, PodId, ShapeId};
 use crate::units::Time;
 use rustc_hash::FxHashMap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A pod on a node.
@@ -70,6 +70,8 @@ pub(super) struct Cache {
     kind_of: FxHashMap<NodeSpec, usize>,
     /// By shape and kind, filled in when asked.
     fixed: Vec<Vec<Option<Fixed>>>,
+    /// By shape: the nodes that it names, if its terms all name some.
+    pinned: Vec<Option<BTreeSet<String>>>,
     /// By shape, for so many kinds: whether all score alike, and whether they admit it, too.
     flat: Vec<Option<(usize, bool, bool)>>,
     /// Taints as messages of 1.34 and before name them.
@@ -93,6 +95,7 @@ impl Cache {
             kinds: Vec::new(),
             kind_of: FxHashMap::default(),
             fixed: Vec::new(),
+            pinned: Vec::new(),
             flat: Vec::new(),
             taints: Vec::new(),
             rows: Rows::new(),
@@ -152,11 +155,19 @@ impl Cache {
 
     pub(super) fn add_shape(&mut self, shape: Shape) -> ShapeId {
         self.plain_requests.push(PlainRequest::new(&shape.request));
+        let names = |names: BTreeSet<&str>| names.into_iter().map(str::to_owned).collect();
+        let pinned = shape.affinity.pinned().filter(|_| self.settings.filters.meets(Plugins::AFFINITY));
+        self.pinned.push(pinned.map(names));
         self.shapes.push(shape);
         self.fixed.push(Vec::new());
         self.flat.push(None);
         self.rows.add_shape();
         ShapeId::of(self.shapes.len() - 1)
+    }
+
+    /// The nodes that a shape names, if its terms all name some.
+    pub(super) fn pinned(&self, shape: ShapeId) -> Option<&BTreeSet<String>> {
+        self.pinned[shape.index()].as_ref()
     }
 
     pub(super) fn kind(&mut self, spec: NodeSpec) -> usize {
@@ -194,6 +205,17 @@ impl Cache {
         of.residents.push(Resident { target, shape: facts.shape, terminating: false, preempted: false });
         *self.priorities.entry(facts.priority).or_default() += 1;
         self.changed(node);
+    }
+
+    /// A pod asks for something else where it stands.
+    pub(super) fn resize(&mut self, pod: PodId, node: NodeId, shape: ShapeId) -> ShapeId {
+        let resident = self.resident(pod, node).expect("a pod of this node");
+        let before = std::mem::replace(&mut resident.shape, shape);
+        let usage = &mut self.nodes[node.index()].usage;
+        usage.remove(&self.shapes[before.index()].request);
+        usage.add(&self.shapes[shape.index()].request);
+        self.changed(node);
+        before
     }
 
     pub(super) fn take_off(&mut self, pod: PodId, node: NodeId) {

@@ -1,11 +1,13 @@
 //! What happens in a cluster, and which waiting pods it could help: queueing hints, and what stood
 //! in their place before 1.32.
 
+use super::Shape;
 use super::cache::Cache;
 use super::filter::Plugins;
-use super::node::{NodeOrder, NodeSpec, Usage, untolerated};
+use super::node::{NodeOrder, NodeSpec, Usage, tolerates_cordon, untolerated};
 use super::queue::{Concerns, Waiting};
-use crate::id::NodeId;
+use super::resource::ResourceId;
+use crate::id::{NodeId, PodId};
 use std::sync::Arc;
 
 /// Something that can help waiting pods.
@@ -15,6 +17,12 @@ pub(super) enum Event {
     PodGone,
     /// Any pod may be tried again.
     Timeout,
+    /// A plugin asked for this pod to be tried.
+    Urged(PodId),
+    /// A pod that runs asks for less of these resources.
+    ScaledDown(Vec<ResourceId>),
+    /// This pod itself changed while it waited.
+    Own(PodId, OwnChange),
     NodeAdded(NodeId, Arc<NodeSpec>),
     NodeChanged {
         node: NodeId,
@@ -22,6 +30,37 @@ pub(super) enum Event {
         new: Arc<NodeSpec>,
         what: Change,
     },
+}
+
+/// What of a waiting pod changed, as event kinds tell it apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct OwnChange {
+    /// It tolerates more.
+    pub(super) tolerates: bool,
+    /// It asks for less of something.
+    pub(super) scaled_down: bool,
+    /// Anything changed.
+    pub(super) any: bool,
+}
+
+impl OwnChange {
+    pub(super) fn between(old: &Shape, new: &Shape) -> OwnChange {
+        let more = |toleration| !old.tolerations.contains(toleration);
+        OwnChange {
+            tolerates: new.tolerations.iter().any(more),
+            scaled_down: !less(old, new).is_empty(),
+            any: old != new,
+        }
+    }
+}
+
+/// Resources of which the new shape asks less.
+pub(super) fn less(old: &Shape, new: &Shape) -> Vec<ResourceId> {
+    let (old, new) = (&old.request.real, &new.request.real);
+    old.iter()
+        .filter(|(resource, amount)| new.get(*resource) < *amount)
+        .map(|(resource, _)| resource)
+        .collect()
 }
 
 /// What of a node changed, as event kinds tell it apart.
@@ -54,11 +93,14 @@ impl Event {
     /// Which of the pods that `rejectors` rejected it concerns.
     pub(super) fn concerns(&self, rejectors: Plugins) -> Concerns {
         match self {
+            Event::Urged(_) | Event::Own(..) => Concerns::Some,
             _ if rejectors == Plugins::NONE => Concerns::All,
             Event::Timeout => Concerns::All,
             // Whatever it held.
             Event::PodGone if rejectors.meets(Plugins::FIT) => Concerns::All,
             Event::PodGone => Concerns::Nobody,
+            Event::ScaledDown(_) if !rejectors.meets(Plugins::FIT) => Concerns::Nobody,
+            Event::ScaledDown(_) => Concerns::Some,
             Event::NodeAdded(..) | Event::NodeChanged { .. } => Concerns::Some,
         }
     }
@@ -75,6 +117,12 @@ impl Cache {
         }
         match event {
             Event::Timeout | Event::PodGone => unreachable!("they concern all or nobody"),
+            Event::Urged(pod) => waiting.pod == *pod,
+            Event::Own(pod, change) => waiting.pod == *pod && self.own_hint(waiting, *change),
+            Event::ScaledDown(resources) => {
+                let request = &self.shapes[waiting.facts.shape.index()].request.real;
+                !self.settings.rules.hints || resources.iter().any(|resource| 0 < request.get(*resource))
+            }
             Event::NodeAdded(node, _) | Event::NodeChanged { node, .. } if !self.settings.rules.hints => {
                 self.admitted_as_used(*node, waiting)
             }
@@ -91,6 +139,19 @@ impl Cache {
                 }
             },
         }
+    }
+
+    /// Whether a change of the pod itself could help it, as its rejectors judge; before hints, any
+    /// change could.
+    fn own_hint(&self, waiting: &Waiting, change: OwnChange) -> bool {
+        let by = |plugin: Plugins| waiting.rejectors.meets(plugin);
+        if !self.settings.rules.hints || waiting.rejectors == Plugins::NONE {
+            return change.any;
+        }
+        let tolerations = &self.shapes[waiting.facts.shape.index()].tolerations;
+        change.scaled_down && by(Plugins::FIT)
+            || change.tolerates && by(Plugins::TAINTS)
+            || change.tolerates && by(Plugins::UNSCHEDULABLE) && tolerates_cordon(tolerations)
     }
 
     /// Whether the hint of some rejector among `asked` says to try again.

@@ -23,6 +23,10 @@ impl Reasons {
     pub const NO_VICTIMS: Reasons = Reasons(1 << 68);
     /// Evicting does not help.
     pub const NO_HELP: Reasons = Reasons(1 << 69);
+    /// PreFilter left the node out.
+    pub const LEFT_OUT: Reasons = Reasons(1 << 70);
+    /// No node is in all the lists of a term.
+    pub const CONFLICT: Reasons = Reasons(1 << 71);
     /// First bit of the taints that are named.
     const NAMED: u32 = 72;
 
@@ -95,6 +99,8 @@ impl Names<'_> {
             67 => "node(s) had untolerated taint(s)".to_owned(),
             68 => "No preemption victims found for incoming pod".to_owned(),
             69 => "Preemption is not helpful for scheduling".to_owned(),
+            70 => "node(s) didn't satisfy plugin(s) [NodeAffinity]".to_owned(),
+            71 => "pod affinity terms conflict".to_owned(),
             _ => format!("node(s) had untolerated taint {}", self.taints[(bit - Reasons::NAMED) as usize]),
         }
     }

@@ -3,7 +3,7 @@
 use super::resource::{Amounts, PodRequest};
 use crate::cluster::spec::Taint;
 use crate::workload::Toleration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a node is, apart from its name: nodes of equal specs are one kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -180,6 +180,22 @@ impl Affinity {
     pub fn allows(&self, name: &str, labels: &BTreeMap<String, String>) -> bool {
         self.selector.iter().all(|(key, value)| labels.get(key) == Some(value))
             && (self.required.is_empty() || self.required.iter().any(|term| term.matches(name, labels)))
+    }
+
+    /// The nodes that required terms name, if each of them names some (NodeAffinity's PreFilter): a term
+    /// its nodes that all its `metadata.name` requirements list, and all terms together.
+    #[must_use]
+    pub fn pinned(&self) -> Option<BTreeSet<&str>> {
+        let mut all = BTreeSet::new();
+        for term in &self.required {
+            let named = |r: &&Requirement| r.key == "metadata.name" && r.operator == Operator::In;
+            let mut lists = term.fields.iter().filter(named).map(|r| &r.values);
+            let first: BTreeSet<&str> = lists.next()?.iter().map(String::as_str).collect();
+            all.extend(lists.fold(first, |left, values| {
+                left.into_iter().filter(|name| values.iter().any(|value| value == name)).collect()
+            }));
+        }
+        (!self.required.is_empty()).then_some(all)
     }
 
     /// Whether some term asks for a field, and so for one node.

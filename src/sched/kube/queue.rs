@@ -63,6 +63,8 @@ pub struct Waiting {
     pub rejectors: Plugins,
     /// Where it stands.
     pub place: Place,
+    /// Whether scheduling gates keep it from being tried.
+    pub gated: bool,
     /// The node that preemption made room on for it.
     pub nominated: Option<NodeId>,
     /// What its first and its last failed attempt said.
@@ -172,6 +174,63 @@ impl Queue {
     /// # Panics
     /// If it waits already.
     pub fn add(&mut self, pod: PodId, facts: Facts, now: Time) {
+        let slot = self.take_slot(pod, facts, now);
+        self.activate(slot);
+    }
+
+    /// A pod is created that gates keep from being tried: no event moves it, and no flush.
+    ///
+    /// # Panics
+    /// If it waits already.
+    pub fn add_gated(&mut self, pod: PodId, facts: Facts, now: Time) {
+        let slot = self.take_slot(pod, facts, now);
+        self.slots[slot as usize].gated = true;
+        self.enter(slot, Place::Unschedulable);
+    }
+
+    /// The last gate of a pod is removed: it is to be tried, by the time stamp it was created with.
+    ///
+    /// # Panics
+    /// If it is not gated.
+    pub fn ungate(&mut self, pod: PodId) {
+        let slot = self.slot(pod).expect("a pod that waits");
+        let gated = std::mem::take(&mut self.slots[slot as usize].gated);
+        assert!(gated, "gates are removed once");
+        self.activate(slot);
+    }
+
+    /// A plugin asks for a pod to be tried at once, whatever holds it back but gates. Whether it was
+    /// moved.
+    pub fn urge(&mut self, pod: PodId) -> bool {
+        let Some(slot) = self.slot(pod) else { return false };
+        let waiting = &self.slots[slot as usize];
+        let held = matches!(waiting.place, Place::Unschedulable | Place::Backoff | Place::Errors);
+        let moves = held && !waiting.gated;
+        if moves {
+            self.activate(slot);
+        }
+        moves
+    }
+
+    /// What is known of a pod changed; it stands where it stood, by its new priority. `helped` says
+    /// whether the change makes an unschedulable pod worth a try.
+    pub fn update(&mut self, pod: PodId, facts: Facts, now: Time, helped: bool) {
+        let slot = self.slot(pod).expect("a pod that waits");
+        self.slots[slot as usize].facts = facts;
+        let waiting = &self.slots[slot as usize];
+        match waiting.place {
+            Place::Active => self.activate(slot),
+            Place::Backoff => {
+                let expiry = self.expiry(slot).expect("it is held back");
+                let entry = self.enter(slot, Place::Backoff);
+                self.backoff.push((expiry, self.key(slot), entry));
+            }
+            Place::Unschedulable if helped && !waiting.gated => self.release(slot, now),
+            Place::Unschedulable | Place::Errors | Place::InFlight => {}
+        }
+    }
+
+    fn take_slot(&mut self, pod: PodId, facts: Facts, now: Time) -> u32 {
         let waiting = Waiting {
             pod,
             facts,
@@ -181,6 +240,7 @@ impl Queue {
             errors: 0,
             rejectors: Plugins::NONE,
             place: Place::InFlight,
+            gated: false,
             nominated: None,
             first_message: None,
             last_message: None,
@@ -206,7 +266,7 @@ impl Queue {
         assert!(before == NOWHERE, "a pod is queued once");
         self.counts[Place::InFlight as usize] += 1;
         self.stamp_time(slot, now);
-        self.activate(slot);
+        slot
     }
 
     /// Gives a pod a new time stamp, told apart from equal ones by their order.
@@ -327,7 +387,7 @@ impl Queue {
                     self.errors.push((expiry, self.sequence, entry));
                 }
             }
-        } else if helped || (!self.rules.hints && self.moved) {
+        } else if helped || (error && self.rules.hints) || (!self.rules.hints && self.moved) {
             self.release(slot, now);
         } else {
             let entry = self.enter(slot, Place::Unschedulable);
@@ -465,13 +525,13 @@ impl Queue {
         [tick, error, flush].into_iter().flatten().min()
     }
 
-    /// The oldest time stamp of all who wait and are neither to be tried nor being tried; `None`
+    /// The oldest time stamp of all who wait and are neither gated, nor to be tried, nor being tried; `None`
     /// without any. *O*(pods that ever waited at once).
     #[must_use]
     pub fn oldest(&self) -> Option<Time> {
         let held = |(slot, waiting): &(usize, &Waiting)| {
             let here = self.slot(waiting.pod).is_some_and(|of| of as usize == *slot);
-            here && !matches!(waiting.place, Place::Active | Place::InFlight)
+            here && !waiting.gated && !matches!(waiting.place, Place::Active | Place::InFlight)
         };
         self.slots.iter().enumerate().filter(held).map(|(_, waiting)| waiting.timestamp).min()
     }

@@ -45,6 +45,11 @@ pub struct Rules {
     pub victims_sorted: bool,
     /// A nomination that is cleared or moved wakes pods of at most its pod's priority (since 1.33).
     pub nomination_wakes: bool,
+    /// A pod that is deleted while its binding is under way is forgotten at once (since 1.35); before,
+    /// once its binding fails.
+    pub forgets_assumed: bool,
+    /// The nodes that PreFilter left out count in messages, and as unresolvable (since 1.31).
+    pub counts_left_out: bool,
     /// Without score plugins the first feasible node is enough (since 1.30).
     pub stops_at_first: bool,
 }
@@ -68,6 +73,8 @@ impl Rules {
         spares_terminating: true,
         victims_sorted: true,
         nomination_wakes: true,
+        forgets_assumed: true,
+        counts_left_out: true,
         stops_at_first: true,
     };
 
@@ -89,6 +96,8 @@ impl Rules {
         spares_terminating: false,
         victims_sorted: false,
         nomination_wakes: false,
+        forgets_assumed: false,
+        counts_left_out: false,
         stops_at_first: false,
     };
 }
