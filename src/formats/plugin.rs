@@ -373,6 +373,7 @@ fn shared(item: Item, nebuly: bool, problems: &mut Vec<Problem>) -> Option<Share
         let replicas: Option<u32> = r.take("replicas", problems);
         let rename: Option<String> = r.optional("rename", problems).flatten();
         let memory: Option<u32> = if nebuly { r.take("memoryGB", problems) } else { None };
+        let readable = !nebuly || memory.is_some();
         let devices: Option<Item> = r.optional("devices", problems).flatten();
         let full = |text: String| if text.contains('/') { text } else { format!("nvidia.com/{text}") };
         let devices = match devices.map(|d| d.value) {
@@ -386,6 +387,7 @@ fn shared(item: Item, nebuly: bool, problems: &mut Vec<Problem>) -> Option<Share
             Some(Value::Text(text)) => vec![Located::new(&devices_at, text)],
             _ => Vec::new(),
         };
+        readable.then_some(())?;
         Some(Shared {
             name: Located::new(&name_at, full(name?)),
             rename: rename.map(|text| Located::new(&rename_at, full(text))),

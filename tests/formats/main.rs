@@ -5,6 +5,7 @@
 //! the rule.
 
 mod broken;
+mod broken_bytes;
 mod broken_files;
 mod labels;
 mod plans;

@@ -2,8 +2,9 @@
 //! complaint, and come out as they went in; plans that it cannot carry are refused by name.
 
 use crate::{cases, plans};
+use slicewise::check::{self, Input, Options};
 use slicewise::formats::{Content, Cut, Document, Format, GpuPlan, NodePlan, Plan, Sharing, export, read};
-use slicewise::gpu::{Geometry, Layout, Product};
+use slicewise::gpu::{Catalogue, Geometry, Layout, Product};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Writes and reads; no complaint is allowed.
@@ -12,6 +13,17 @@ fn written(plan: &Plan<'_>, format: Format, seed: u64) -> (String, Vec<Document>
     let mut problems = Vec::new();
     let documents = read(&export.text, None, &mut problems);
     assert!(problems.is_empty(), "{} seed {seed}: {problems:?}\n{}", format.word(), export.text);
+    let inputs = [Input { name: "f".to_owned(), text: export.text.clone(), kind: None }];
+    let options = Options { catalogue: Catalogue::builtin(), imagined: Vec::new(), strategy: None };
+    let outcome = check::check(&inputs, &options);
+    assert_eq!(
+        outcome.counts().0,
+        0,
+        "{} seed {seed}: {:?}\n{}",
+        format.word(),
+        outcome.findings,
+        export.text
+    );
     (export.text, documents)
 }
 
@@ -23,7 +35,7 @@ fn selected(text: &str, node: &str, before: &str) -> String {
     rest.split_whitespace().next().expect("a label").to_owned()
 }
 
-fn check(format: Format, holds: impl Fn(&Plan<'_>, &str, &[Document])) {
+fn each(format: Format, holds: impl Fn(&Plan<'_>, &str, &[Document])) {
     for seed in 0..cases() {
         let plan = plans::that(format, seed);
         let (text, documents) = written(&plan, format, seed);
@@ -61,12 +73,12 @@ fn mig_configs(plan: &Plan<'_>, text: &str, documents: &[Document], before: &str
 
 #[test]
 fn mig_parted() {
-    check(Format::MigParted, |plan, text, documents| mig_configs(plan, text, documents, "FILE -c "));
+    each(Format::MigParted, |plan, text, documents| mig_configs(plan, text, documents, "FILE -c "));
 }
 
 #[test]
 fn gpu_operator() {
-    check(Format::GpuOperator, |plan, text, documents| {
+    each(Format::GpuOperator, |plan, text, documents| {
         assert_eq!(documents[0].key.as_deref(), Some("config.yaml"));
         mig_configs(plan, text, documents, "nvidia.com/mig.config=");
     });
@@ -74,7 +86,7 @@ fn gpu_operator() {
 
 #[test]
 fn checkpoint() {
-    check(Format::Checkpoint, |plan, _, documents| {
+    each(Format::Checkpoint, |plan, _, documents| {
         let [Document { content: Content::Checkpoint(file), .. }] = documents else { panic!("one file") };
         let NodePlan { product, gpus, .. } = &plan.nodes[0];
         assert_eq!(file.devices.len(), gpus.len());
@@ -90,7 +102,7 @@ fn checkpoint() {
 
 #[test]
 fn nvidia_smi() {
-    check(Format::NvidiaSmi, |plan, _, documents| {
+    each(Format::NvidiaSmi, |plan, _, documents| {
         let [Document { content: Content::Script(script), .. }] = documents else { panic!("one file") };
         for NodePlan { name, product, gpus } in &plan.nodes {
             let found = script.nodes.iter().find(|n| n.name == *name);
@@ -118,7 +130,7 @@ fn counts(geometry: Geometry, product: &Product) -> Counts {
 
 #[test]
 fn nos_geometries() {
-    check(Format::NosGeometries, |plan, _, documents| {
+    each(Format::NosGeometries, |plan, _, documents| {
         let [Document { content: Content::Geometries(entries), .. }] = documents else { panic!("one file") };
         let mut expected = BTreeSet::new();
         for node in &plan.nodes {
@@ -141,7 +153,7 @@ fn nos_geometries() {
 
 #[test]
 fn nos_annotations() {
-    check(Format::NosAnnotations, |plan, _, documents| {
+    each(Format::NosAnnotations, |plan, _, documents| {
         assert_eq!(documents.len(), plan.nodes.len());
         for (node, document) in plan.nodes.iter().zip(documents) {
             let Content::Node(object, nos) = &document.content else { panic!("a node") };
@@ -172,7 +184,7 @@ fn plugin<'d>(text: &str, node: &str, documents: &'d [Document]) -> &'d slicewis
 
 #[test]
 fn nvidia_plugin() {
-    check(Format::NvidiaPlugin, |plan, text, documents| {
+    each(Format::NvidiaPlugin, |plan, text, documents| {
         for node in &plan.nodes {
             let plugin = plugin(text, &node.name, documents);
             let replicas = |s: &slicewise::formats::plugin::Shares| s.resources[0].replicas.value;
@@ -191,7 +203,7 @@ fn nvidia_plugin() {
 
 #[test]
 fn nebuly_plugin() {
-    check(Format::NebulyPlugin, |plan, text, documents| {
+    each(Format::NebulyPlugin, |plan, text, documents| {
         for node in &plan.nodes {
             let plugin = plugin(text, &node.name, documents);
             for (index, gpu) in node.gpus.iter().enumerate() {
@@ -220,7 +232,7 @@ fn nebuly_plugin() {
 
 #[test]
 fn dra_claims() {
-    check(Format::DraClaims, |plan, _, documents| {
+    each(Format::DraClaims, |plan, _, documents| {
         let claims: Vec<_> = documents
             .iter()
             .map(|d| if let Content::Claim(c) = &d.content { c } else { panic!("a claim") })
@@ -254,7 +266,7 @@ fn dra_claims() {
 
 #[test]
 fn dra_classes() {
-    check(Format::DraClasses, |plan, _, documents| {
+    each(Format::DraClasses, |plan, _, documents| {
         let mut names = BTreeSet::new();
         let found: BTreeSet<(String, String)> = documents
             .iter()
@@ -314,7 +326,7 @@ fn what_cannot_be_carried_is_refused_by_name() {
 /// One GPU that a format must not carry, and how it says so.
 #[track_caller]
 fn refuses(format: Format, id: &str, cut: Cut, expected: &str) {
-    let product = slicewise::gpu::Catalogue::builtin().find(id).expect("in the catalogue");
+    let product = Catalogue::builtin().find(id).expect("in the catalogue");
     let gpus = vec![GpuPlan { uuid: None, cut }];
     let plan = Plan { nodes: vec![NodePlan { name: "n".to_owned(), product, gpus }] };
     let refusals = export(&plan, format).expect_err("it cannot be carried");
@@ -323,7 +335,7 @@ fn refuses(format: Format, id: &str, cut: Cut, expected: &str) {
 }
 
 fn cut(id: &str, names: &[&str]) -> Cut {
-    let product = slicewise::gpu::Catalogue::builtin().find(id).expect("in the catalogue");
+    let product = Catalogue::builtin().find(id).expect("in the catalogue");
     Cut::Mig(Layout::place(product, names).expect("it stands"))
 }
 
