@@ -23,7 +23,7 @@ use crate::formats::plugin::Strategy;
 use crate::formats::{self, Document, Kind};
 use crate::gpu::Catalogue;
 use crate::yaml::Problem;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// A file to be checked.
@@ -113,8 +113,12 @@ pub fn check(inputs: &[Input], options: &Options<'_>) -> Outcome {
         documents.extend(read.into_iter().map(|document| (file, document)));
     }
     let unread = problems.iter().any(|(_, p)| UNREAD.contains(&p.code));
-    let mut findings =
-        Findings { inputs, lines: inputs.iter().map(|i| lines(&i.text)).collect(), found: Vec::new() };
+    let mut findings = Findings {
+        inputs,
+        lines: inputs.iter().map(|i| lines(&i.text)).collect(),
+        found: Vec::new(),
+        seen: BTreeSet::new(),
+    };
     problems.into_iter().for_each(|(file, problem)| findings.problem(file, problem));
     let world = world::World::new(&documents, options, &mut findings);
     layouts::check(&documents, &world, options.catalogue, &mut findings);
@@ -141,6 +145,8 @@ struct Findings<'i> {
     /// First bytes of the lines of each file: lists of pods are long, and complaints may be many.
     lines: Vec<Vec<usize>>,
     found: Vec<Diagnostic>,
+    /// File, line, column, code and message of each, so that none is said twice.
+    seen: BTreeSet<(usize, usize, usize, &'static str, String)>,
 }
 
 fn lines(text: &str) -> Vec<usize> {
@@ -163,7 +169,8 @@ impl Findings<'_> {
         let plain = Diagnostic::error(problem.code, &input.name, problem.message);
         let diagnostic = Diagnostic { severity: problem.severity, help: problem.help, ..plain };
         let diagnostic = diagnostic.at_line(line + 1, text, from..to);
-        if !self.found.contains(&diagnostic) {
+        let key = (file, diagnostic.line, diagnostic.column, diagnostic.code, diagnostic.message.clone());
+        if self.seen.insert(key) {
             self.found.push(diagnostic);
         }
     }

@@ -69,8 +69,9 @@ struct Asked<'a> {
     world: &'a World<'a>,
 }
 
+/// Whether a resource is NVIDIA's, or was meant to be.
 fn is_gpu(resource: &str) -> bool {
-    resource.starts_with("nvidia.com/") || resource.contains("/gpu") || resource.contains("/mig-")
+    resource.split_once('/').is_some_and(|(domain, _)| nearest(domain, ["nvidia.com"]).is_some())
 }
 
 fn is_extended(resource: &str) -> bool {

@@ -3,20 +3,46 @@
 use super::{NodeReport, Outcome};
 use crate::diag::{Diagnostic, Severity};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Complaints of one message that are shown; the pods of a cluster often have the same one.
+const SHOWN: usize = 3;
 
 /// For people: complaints as rustc prints them, then what each node offers.
 #[must_use]
 pub fn text(outcome: &Outcome, styled: bool) -> String {
     let mut out = String::new();
+    let mut alike: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for finding in &outcome.findings {
-        out.push_str(&finding.render(styled));
-        out.push_str("\n\n");
+        let count = alike.entry((finding.code, &finding.message)).or_default();
+        *count += 1;
+        if *count <= SHOWN {
+            out.push_str(&finding.render(styled));
+            out.push_str("\n\n");
+        }
+    }
+    let folded: Vec<_> = alike.into_iter().filter(|(_, count)| SHOWN < *count).collect();
+    for ((code, message), count) in &folded {
+        out.push_str(&format!("and {} more of [{code}] {message}\n", count - SHOWN));
+    }
+    if !folded.is_empty() {
+        out.push('\n');
     }
     if !outcome.nodes.is_empty() {
         out.push_str("what each node would advertise\n");
     }
+    let mut alike: Vec<(&NodeReport, Vec<&str>)> = Vec::new();
     for node in &outcome.nodes {
-        out.push_str(&node_text(node));
+        let same = |(other, _): &&mut (&NodeReport, Vec<&str>)| {
+            NodeReport { name: node.name.clone(), ..(*other).clone() } == *node
+        };
+        match alike.iter_mut().find(same) {
+            Some((_, names)) => names.push(&node.name),
+            None => alike.push((node, vec![&node.name])),
+        }
+    }
+    for (node, names) in alike {
+        out.push_str(&node_text(node, &names));
     }
     let (errors, warnings) = outcome.counts();
     let counted = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
@@ -39,8 +65,13 @@ pub fn text(outcome: &Outcome, styled: bool) -> String {
     out + &format!("{found} in {}\n", seen.join(", "))
 }
 
-fn node_text(node: &NodeReport) -> String {
-    let mut out = format!("  {}", node.name);
+/// Nodes that offer the same.
+fn node_text(node: &NodeReport, names: &[&str]) -> String {
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    let mut out = match names.len().saturating_sub(SHOWN) {
+        0 => format!("  {shown}"),
+        more => format!("  {shown} and {more} more, each"),
+    };
     if let Some((product, count)) = node.gpus.as_ref().filter(|(p, _)| !node.name.contains(p.as_str())) {
         out.push_str(&format!(": {count} x {product}"));
     }

@@ -23,6 +23,9 @@ const MIG_CONFIG: &str = "nvidia.com/mig.config";
 /// Label with the strategy, written by feature discovery.
 const MIG_STRATEGY: &str = "nvidia.com/mig.strategy";
 
+/// Where a strategy comes from that nobody says.
+const ASSUMED: &str = "assumed";
+
 /// Most nodes that `--gpu` makes with the configurations of the files.
 const IMAGINED_MOST: usize = 1_000;
 
@@ -175,7 +178,7 @@ impl Node<'_> {
         };
         NodeReport {
             name: self.name.clone(),
-            gpus: self.product.map(|p| (p.id().to_owned(), self.gpus)),
+            gpus: self.product.filter(|_| 0 < self.gpus).map(|p| (p.id().to_owned(), self.gpus)),
             decided_by: self.decided_by.clone(),
             resources: self.resources.clone(),
             labels: self.labels.clone(),
@@ -265,7 +268,8 @@ fn listed<'a>(
         cut_by_nos(&mut node, file, product, nos, findings);
     }
     let decided = config.is_some() || node.cuts.iter().any(|c| !matches!(c, Cut::Unknown));
-    if decided {
+    // Without a number of GPUs, what a node has now is all that is known of it.
+    if decided && 0 < gpus {
         offer(&mut node, config, said, options, Some((file, object)), findings);
     }
     node
@@ -273,6 +277,10 @@ fn listed<'a>(
 
 /// GPUs of a node: as feature discovery or nos says, or as many as it has.
 fn count_of(object: &manifest::Node, nos: &NosNode, decided_by: &mut Vec<String>) -> u32 {
+    if object.meta.label(names::MODEL).is_some_and(|label| label.contains("-MIG-")) {
+        // Under the strategy `single` the labels count and describe MIG devices.
+        return 0;
+    }
     if let Some(count) = object.meta.label(names::COUNT).and_then(|c| c.parse::<u32>().ok()) {
         return count.min(64);
     }
@@ -597,7 +605,7 @@ fn offer<'a>(
         share(node, config, findings);
     }
     node.resources.retain(|_, count| 0 < *count);
-    if strategy != Strategy::None {
+    if strategy != Strategy::None && from != ASSUMED {
         node.labels.insert(MIG_STRATEGY.to_owned(), strategy.word().to_owned());
     }
 }
@@ -618,7 +626,7 @@ fn strategy_of<'a>(
         (label(), "the node's label"),
     ];
     let said = sources.into_iter().find_map(|(strategy, from)| Some((strategy?, from)));
-    said.unwrap_or((Strategy::Mixed, "assumed"))
+    said.unwrap_or((Strategy::Mixed, ASSUMED))
 }
 
 /// Resources and labels of a node by strategy, before sharing.
