@@ -41,6 +41,7 @@
 //!
 //! [`scenario::load`] reads a scenario, [`experiment::run`] runs its variants, [`report::write`]
 //! writes the folder. The examples `run_scenario` and `own_score` do so in a few lines.
+//! [`validate::device`] judges what a device answered; [`validate::apply::run`] tries it.
 //!
 //! # What the house counts on
 //!
@@ -50,7 +51,8 @@
 //!   output, and a checker rebuilds occupancy from them in every run.
 //! - Nothing decides by hash order, float rounding or thread timing: the same inputs and seed give
 //!   the same bytes on any number of threads and any processor.
-//! - Files are touched only at the edges: `trace`, `report` when it writes, and `cli`.
+//! - Files are touched only at the edges: `trace`, `report` when it writes, `validate` for what an apply
+//!   must not lose, and `cli`. GPUs are touched by `device` alone, with all of its unsafe code.
 
 pub mod diag;
 pub mod id;

@@ -124,6 +124,14 @@ pub struct Answer {
     pub applied: Option<apply::Applied>,
 }
 
+impl Answer {
+    /// Whether its values allow it, and the device refused it all the same when it was tried.
+    #[must_use]
+    pub fn was_refused(&self) -> bool {
+        self.applied.as_ref().is_some_and(|a| a.outcome == Outcome::NotFeasible)
+    }
+}
+
 /// The answer to all that was asked.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {

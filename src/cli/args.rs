@@ -331,7 +331,7 @@ impl From<CheckStrategy> for Strategy {
 #[derive(Debug, ClapArgs)]
 #[command(
     before_help = "Examples:\n  slicewise validate --offline --product a100-40gb --geometry '3g 1g x4'\n  slicewise validate scenarios/quickstart.yaml --out report\n  slicewise validate --reply a100.json --layout '3g@4 1g@0'\n  sudo slicewise validate --apply --uuid GPU-... --geometry '3g 2g x2'\n  slicewise validate --uuid GPU-... --mps '10gb x2 20gb'",
-    after_help = "Levels: 0 the catalogue alone (--offline); 1 reads the GPUs (the default); 2 re-cuts the GPUs named by\n--uuid, verifies, and puts back what stood (--apply); 3 may also turn MIG on for the time (--toggle-mig).\n\nExit codes: 0 feasible (and with --apply restored); 1 not feasible, or without a target a device that is not\nas the catalogue says; 2 usage or input; 3 blocked by a precondition, nothing was touched, or the report\ncould not be written; 4 an error came and the GPUs are as before; 5 a GPU is not as before: what is missing\nis listed; 130 interrupted, and the GPUs are as before."
+    after_help = "Levels: 0 the catalogue alone (--offline); 1 reads the GPUs (the default); 2 re-cuts the GPUs named by --uuid, verifies, and puts back what stood (--apply); 3 may also turn MIG on for the time (--toggle-mig).\n\nExit codes: 0 feasible (and with --apply restored); 1 not feasible, or without a target a device that is not as the catalogue says; 2 usage or input; 3 blocked by a precondition, nothing was touched, or the report could not be written; 4 an error came and the GPUs are as before; 5 a GPU is not as before: what is missing is listed; 130 interrupted, and the GPUs are as before."
 )]
 pub(super) struct Validate {
     /// Scenario whose MIG layouts are asked for, `-` for standard input
@@ -378,8 +378,8 @@ pub(super) struct Validate {
     /// Share it without limits by so many processes
     #[arg(long, value_name = "N", requires = "uuid", group = "sharing", conflicts_with_all = ["apply", "recover"], value_parser = clap::value_parser!(u64).range(2..=60))]
     pub(super) time_slicing: Option<u64>,
-    /// Time steps of work too, with one client and more, and write them as CSV
-    #[arg(long, value_name = "FILE", requires = "sharing")]
+    /// Time steps of work too and write them as CSV: with one client and more, or on each slice of --apply
+    #[arg(long, value_name = "FILE")]
     pub(super) measure: Option<PathBuf>,
     /// CUDA library for the clients [default: the system's]
     #[arg(long, value_name = "FILE", env = "SLICEWISE_CUDA")]
@@ -444,7 +444,7 @@ pub(super) enum DeviceVerb {
 #[derive(Debug, ClapArgs)]
 #[command(
     before_help = "Examples:\n  slicewise device save a100.json\n  slicewise device save - --uuid GPU-... | less",
-    after_help = "The file is JSON, a call of NVML a line with its arguments, code and fields; `slicewise validate --reply`\nreads it anywhere.\n\nExit codes: 0 saved, 2 usage, 3 no driver to ask, or could not write."
+    after_help = "The file is JSON, a call of NVML a line with its arguments, code and fields; `slicewise validate --reply` reads it anywhere.\n\nExit codes: 0 saved, 2 usage, 3 no driver to ask, or could not write."
 )]
 pub(super) struct Save {
     /// File to write, `-` for standard output

@@ -9,7 +9,7 @@ use crate::diag::Diagnostic;
 use crate::gpu::{Catalogue, Product};
 use crate::report;
 use crate::validate::apply::{self, Event, Session};
-use crate::validate::sharing::{self, Probes, Sharing};
+use crate::validate::sharing::{self, Probes, Sharing, Timed};
 use crate::validate::{self, Outcome, Report, Target};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -65,6 +65,11 @@ fn sound(args: &Validate) -> Result<(), Failure> {
     if args.apply && args.layout.is_empty() && args.geometry.is_empty() && args.scenario.is_none() {
         let help = "add --layout, --geometry or a scenario";
         say("no-target", "--apply", "nothing to make", help);
+    }
+    let shares = args.mps.is_some() || args.mps_replicas.is_some() || args.time_slicing.is_some();
+    if args.measure.is_some() && !args.apply && !shares {
+        let help = "add --mps, --mps-replicas, --time-slicing or --apply";
+        say("measure-alone", "--measure", "nothing runs whose steps could be timed", help);
     }
     for uuid in args.uuid.iter().filter(|u| !u.starts_with("GPU-")) {
         let help = "a GPU's UUID begins with GPU-; `nvidia-smi -L` lists them";
@@ -194,6 +199,15 @@ fn on_devices(
             terminal.say(&format!("restoring what stood before: {reason}"));
         }
     };
+    let program = this_program()?;
+    let probes = Probes {
+        program: &program,
+        control: &args.mps_control,
+        cuda: args.cuda.as_deref(),
+        measure: args.measure.is_some(),
+        stop: &stop,
+    };
+    let measure = |slices: &[(String, String)]| sharing::measure_slices(&probes, slices);
     let session = Session {
         nvml: &nvml,
         host: &host,
@@ -203,11 +217,28 @@ fn on_devices(
         wait: &|| std::thread::sleep(PAUSE),
         stop: &stop,
         watch: &watch,
+        measure: if args.measure.is_some() { Some(&measure) } else { None },
     };
     if args.recover {
         return Ok(apply::recover(&session, catalogue, &args.uuid, source));
     }
-    Ok(apply::run(&session, catalogue, &args.uuid, targets, source, args.dry_run))
+    let report = apply::run(&session, catalogue, &args.uuid, targets, source, args.dry_run);
+    let answers = report.judged.iter().flat_map(|j| &j.targets);
+    write_timed(args, answers.filter_map(|a| a.applied.as_ref()).flat_map(|a| &a.timed))?;
+    Ok(report)
+}
+
+/// This program, which is its own probes.
+fn this_program() -> Result<PathBuf, Failure> {
+    std::env::current_exe().map_err(|e| Failure::Output(format!("this program: {e}")))
+}
+
+/// Writes timed steps where they were asked for.
+fn write_timed<'a>(args: &Validate, timed: impl IntoIterator<Item = &'a Timed>) -> Result<(), Failure> {
+    let Some(file) = &args.measure else { return Ok(()) };
+    let csv = sharing::csv(timed);
+    report::atomic(file, |out| out.write_all(csv.as_bytes()))
+        .map_err(|error| Failure::Output(error.to_string()))
 }
 
 /// How GPUs are to be shared, if that was asked.
@@ -244,6 +275,7 @@ fn share(
         wait: &|| std::thread::sleep(PAUSE),
         stop: &stop,
         watch: &|_| {},
+        measure: None,
     };
     let _locks = match apply::lock(folder, &args.uuid) {
         Ok(locks) => locks,
@@ -262,7 +294,7 @@ fn share(
     if !inventory.unknown.is_empty() || !report.blocked.is_empty() {
         return Ok(());
     }
-    let program = std::env::current_exe().map_err(|e| Failure::Output(format!("this program: {e}")))?;
+    let program = this_program()?;
     let stop = interruptible();
     let probes = Probes {
         program: &program,
@@ -271,7 +303,6 @@ fn share(
         measure: args.measure.is_some(),
         stop: &stop,
     };
-    let mut csv = String::new();
     for device in &inventory.devices {
         let (Some(uuid), Some(total)) = (&device.uuid, device.memory_mib) else { continue };
         let known = device.name.as_deref().and_then(|name| catalogue.find(name));
@@ -282,16 +313,9 @@ fn share(
         if !wrong.is_empty() {
             shared.outcome = shared.outcome.max(Outcome::NotFeasible);
         }
-        // A GPU more brings the same columns.
-        csv +=
-            shared.csv().split_once('\n').filter(|_| !csv.is_empty()).map_or(&shared.csv(), |(_, rows)| rows);
         report.shared.push(shared);
     }
-    if let Some(file) = &args.measure {
-        report::atomic(file, |out| out.write_all(csv.as_bytes()))
-            .map_err(|error| Failure::Output(error.to_string()))?;
-    }
-    Ok(())
+    write_timed(args, report.shared.iter().flat_map(|s| &s.timed))
 }
 
 /// A flag that the first signal sets. Further ones change nothing: what is being restored is restored.

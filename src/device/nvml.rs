@@ -269,12 +269,12 @@ impl Nvml {
     fn read_compute(&self, reply: &mut Reply, at: usize, instance: nvmlGpuInstance_t, gi: u32) {
         for profile in 0..ENUMS_MAX {
             let args = json!({"device": at, "instance": gi, "profile": profile, "engine_profile": 0});
-            let (code, info) = self.compute_profile(instance, profile);
+            let (call, code, info) = self.compute_profile(instance, profile);
             let fields = json!({
                 "id": info.id, "sliceCount": info.slices, "instanceCount": info.instances,
                 "multiprocessorCount": info.sms,
             });
-            reply.note("nvmlGpuInstanceGetComputeInstanceProfileInfo", args, code, fields);
+            reply.note(call, args, code, fields);
             if code.is_success() {
                 let (code, handles) = self.list_compute(instance, info.id);
                 let args = json!({"device": at, "instance": gi, "profile_id": info.id});
@@ -340,7 +340,11 @@ impl Nvml {
         (code, handles)
     }
 
-    fn compute_profile(&self, instance: nvmlGpuInstance_t, profile: u32) -> (Code, ComputeProfile) {
+    fn compute_profile(
+        &self,
+        instance: nvmlGpuInstance_t,
+        profile: u32,
+    ) -> (&'static str, Code, ComputeProfile) {
         let mut info: nvmlComputeInstanceProfileInfo_v2_t = zero();
         info.version = size_of::<nvmlComputeInstanceProfileInfo_v2_t>() as u32 | VERSION_2;
         let out = &raw mut info;
@@ -353,7 +357,7 @@ impl Nvml {
             instances: info.instanceCount,
         };
         if code.class(Asked::Enumerate) != Class::Unsupported {
-            return (code, found);
+            return ("nvmlGpuInstanceGetComputeInstanceProfileInfoV", code, found);
         }
         let mut info: nvmlComputeInstanceProfileInfo_t = zero();
         let out = &raw mut info;
@@ -365,7 +369,7 @@ impl Nvml {
             sms: info.multiprocessorCount,
             instances: info.instanceCount,
         };
-        (code, found)
+        ("nvmlGpuInstanceGetComputeInstanceProfileInfo", code, found)
     }
 
     /// Compute-instance profiles of GPU instances of a profile, of which one must stand.
@@ -381,14 +385,11 @@ impl Nvml {
         }
         let mut found = Vec::new();
         for profile in 0..ENUMS_MAX {
-            let (code, info) = self.compute_profile(instance, profile);
+            let (call, code, info) = self.compute_profile(instance, profile);
             match code.class(Asked::Enumerate) {
                 Class::Done => found.push(info),
                 Class::Absent | Class::Unsupported => {}
-                _ => {
-                    let call = "nvmlGpuInstanceGetComputeInstanceProfileInfoV";
-                    return Err(Failed { call, asked: Asked::Enumerate, code });
-                }
+                _ => return Err(Failed { call, asked: Asked::Enumerate, code }),
             }
             if !goes_on(profile, COMPUTE_ENUMS, code) {
                 break;

@@ -11,10 +11,11 @@ mod session;
 mod snapshot;
 
 pub use journal::Op;
-pub use session::{Event, Session};
+pub use session::{Event, Measure, Session};
 pub use snapshot::{Snapshot, Spot, Stands};
 
 use super::check::{self, Verdict};
+use super::sharing::Timed;
 use super::{Finding, Outcome, Report, Severity, Target};
 use crate::device::Inventory;
 use crate::gpu::Catalogue;
@@ -34,6 +35,9 @@ pub struct Applied {
     pub error: Option<String>,
     /// What verification found beside the layout itself.
     pub findings: Vec<Finding>,
+    /// Steps of work timed on its slices.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub timed: Vec<Timed>,
     /// What is not as it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remains: Option<Remains>,
@@ -206,6 +210,7 @@ pub fn run(
                     steps: Vec::new(),
                     error: Some(why),
                     findings: Vec::new(),
+                    timed: Vec::new(),
                     remains: None,
                 });
                 continue;

@@ -1,7 +1,7 @@
 //! The report as a page: one file that needs no network, no script and no other file.
 
 use super::apply::{Applied, Remains, Stands};
-use super::sharing::Shared;
+use super::sharing::{Shared, Timed};
 use super::text::worst;
 use super::{Answer, Finding, Judged, Report, Verdict};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -140,23 +140,31 @@ fn shared(shared: &Shared) -> Markup {
                     td { @if let Some(error) = &client.error { (error) } }
                 } } }
             } }
-            @if !shared.timed.is_empty() {
-                div.scroll { table {
-                    thead { tr {
-                        th scope="col" { "work" }
-                        th.n scope="col" { "neighbours" }
-                        th.n scope="col" { "client" }
-                        th.n scope="col" { "median step, us" }
-                    } }
-                    tbody { @for t in &shared.timed { tr {
-                        th scope="row" { (t.class) }
-                        td.n { (t.neighbours) }
-                        td.n { (t.client) }
-                        td.n { (t.step_us) }
-                    } } }
-                } }
-            }
+            (timed(&shared.timed))
             (findings(&shared.findings))
+        }
+    }
+}
+
+fn timed(timed: &[Timed]) -> Markup {
+    html! {
+        @if !timed.is_empty() {
+            div.scroll { table {
+                thead { tr {
+                    th scope="col" { "work" }
+                    th scope="col" { "slice" }
+                    th.n scope="col" { "neighbours" }
+                    th.n scope="col" { "client" }
+                    th.n scope="col" { "median step, us" }
+                } }
+                tbody { @for t in timed { tr {
+                    th scope="row" { (t.class) }
+                    td { (t.slice) }
+                    td.n { (t.neighbours) }
+                    td.n { (t.client) }
+                    td.n { (t.step_us) }
+                } } }
+            } }
         }
     }
 }
@@ -167,7 +175,7 @@ fn target(answer: &Answer) -> Markup {
             th scope="row" { (answer.target) br; span.fine { (answer.origin) } }
             @match &answer.verdict {
                 Verdict::Feasible { layout, destroys, creates, without_places, driver_model, confidence } => {
-                    td.best { "yes" }
+                    @if answer.was_refused() { td { strong { "no" } ", the device refused it" } } @else { td.best { "yes" } }
                     td { code { (layout) } br; span.fine { (confidence.word()) " confidence" } }
                     td {
                         @if !destroys.is_empty() { "destroy " (destroys.join(", ")) "; " }
@@ -195,6 +203,7 @@ fn applied(answer: &Answer, applied: &Applied) -> Markup {
         h3 { "Tried: " (answer.target) }
         p { (applied.outcome.sentence()) @if let Some(error) = &applied.error { " " (error) "." } }
         (steps(&applied.steps))
+        (timed(&applied.timed))
         (findings(&applied.findings))
         @if let Some(remains) = &applied.remains { (self::remains(remains)) }
     }

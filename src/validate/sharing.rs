@@ -127,6 +127,10 @@ pub struct Client {
 pub struct Timed {
     /// Kind of work.
     pub class: &'static str,
+    /// How the GPU is shared: `mig`, `mps` or `time-slicing`.
+    pub sharing: &'static str,
+    /// The MIG slice that it ran on; empty on a whole GPU.
+    pub slice: String,
     /// Other clients at work meanwhile.
     pub neighbours: usize,
     /// Which client.
@@ -155,18 +159,15 @@ pub struct Shared {
     pub outcome: Outcome,
 }
 
-impl Shared {
-    /// The timed steps as CSV.
-    #[must_use]
-    pub fn csv(&self) -> String {
-        let mut text = "class,sharing,neighbours,client,step_us\n".to_owned();
-        let how = if self.sharing.is_mps() { "mps" } else { "time-slicing" };
-        for t in &self.timed {
-            writeln!(text, "{},{how},{},{},{}", t.class, t.neighbours, t.client, t.step_us)
-                .expect("to a string");
-        }
-        text
+/// Timed steps as CSV, with a line of column names.
+#[must_use]
+pub fn csv<'a>(timed: impl IntoIterator<Item = &'a Timed>) -> String {
+    let mut text = "class,sharing,slice,neighbours,client,step_us\n".to_owned();
+    for t in timed {
+        let Timed { class, sharing, slice, neighbours, client, step_us } = t;
+        writeln!(text, "{class},{sharing},{slice},{neighbours},{client},{step_us}").expect("to a string");
     }
+    text
 }
 
 /// What the probes are run with.
@@ -343,26 +344,77 @@ fn judge(shared: &mut Shared, sms: Option<u32>) {
 
 /// Steps with one client at work, then two, up to all of them.
 fn measure(probes: &Probes<'_>, daemon: Option<&Daemon>, shared: &mut Shared) -> Result<(), String> {
+    let how = if shared.sharing.is_mps() { "mps" } else { "time-slicing" };
     for many in 1..=shared.sharing.clients() {
         let mut processes = start(probes, daemon, shared, many)?;
-        for work in Work::ALL {
-            for process in &mut processes {
-                process.say(&format!("step {}", work.word()));
-            }
-            for (client, process) in processes.iter_mut().enumerate() {
-                let answer = process.hear(probes.stop)?;
-                let Some(step_us) = answer.get("step_us").and_then(Value::as_u64) else {
-                    let why = answer.get("error").and_then(Value::as_str).unwrap_or("no figure");
-                    return Err(format!("client {client} of {many}, {}: {why}", work.word()));
-                };
-                shared.timed.push(Timed { class: work.word(), neighbours: many - 1, client, step_us });
-            }
-        }
+        let slices = vec![String::new(); many];
+        shared.timed.extend(steps(probes, &mut processes, how, &slices)?);
     }
     Ok(())
 }
 
-/// Clients that are ready.
+/// Steps on MIG devices, named with their UUIDs: on each alone, then on all at once.
+///
+/// # Errors
+/// Why a client gave no figure.
+pub fn measure_slices(probes: &Probes<'_>, devices: &[(String, String)]) -> Result<Vec<Timed>, String> {
+    let mut timed = Vec::new();
+    let alone = devices.iter().map(std::slice::from_ref);
+    for group in alone.chain((1 < devices.len()).then_some(devices)) {
+        let mut processes = Vec::new();
+        for (name, uuid) in group {
+            let mut command = client(probes);
+            command.env("CUDA_VISIBLE_DEVICES", uuid).env("CUDA_MPS_PIPE_DIRECTORY", NOWHERE);
+            processes.push(Process::start(command).map_err(|e| format!("{name}: {e}"))?);
+        }
+        ready(probes, &mut processes)?;
+        let names: Vec<String> = group.iter().map(|(name, _)| name.clone()).collect();
+        timed.extend(steps(probes, &mut processes, "mig", &names)?);
+    }
+    Ok(timed)
+}
+
+/// Each kind of work on all clients at once.
+fn steps(
+    probes: &Probes<'_>,
+    processes: &mut [Process],
+    sharing: &'static str,
+    slices: &[String],
+) -> Result<Vec<Timed>, String> {
+    let (many, mut timed) = (processes.len(), Vec::new());
+    for work in Work::ALL {
+        let class = work.word();
+        for process in &mut *processes {
+            process.say(&format!("step {class}"));
+        }
+        for (client, process) in processes.iter_mut().enumerate() {
+            let answer = process.hear(probes.stop)?;
+            let Some(step_us) = answer.get("step_us").and_then(Value::as_u64) else {
+                let why = answer.get("error").and_then(Value::as_str).unwrap_or("no figure");
+                return Err(format!("client {client} of {many}, {class}: {why}"));
+            };
+            let slice = slices[client].clone();
+            timed.push(Timed { class, sharing, slice, neighbours: many - 1, client, step_us });
+        }
+    }
+    Ok(timed)
+}
+
+/// A folder of pipes that is not there: no daemon of the machine is joined.
+const NOWHERE: &str = "/nonexistent/slicewise-mps";
+
+/// This program as a client, with nothing of MPS from the caller's shell.
+fn client(probes: &Probes<'_>) -> Command {
+    let mut command = Command::new(probes.program);
+    command.arg("probe-client");
+    if let Some(cuda) = probes.cuda {
+        command.arg("--cuda").arg(cuda);
+    }
+    command.env_remove("CUDA_MPS_PINNED_DEVICE_MEM_LIMIT").env_remove("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE");
+    command
+}
+
+/// Clients of a shared GPU that are ready.
 fn start(
     probes: &Probes<'_>,
     daemon: Option<&Daemon>,
@@ -371,33 +423,30 @@ fn start(
 ) -> Result<Vec<Process>, String> {
     let mut processes = Vec::new();
     for at in 0..many {
-        let mut command = Command::new(probes.program);
-        command.arg("probe-client").env("CUDA_VISIBLE_DEVICES", &shared.uuid);
-        if let Some(cuda) = probes.cuda {
-            command.arg("--cuda").arg(cuda);
-        }
-        // What the caller's shell has set must not join it to another daemon.
-        command
-            .env_remove("CUDA_MPS_PINNED_DEVICE_MEM_LIMIT")
-            .env_remove("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE");
+        let mut command = client(probes);
         match daemon {
             Some(daemon) => {
                 command
                     .env("CUDA_MPS_PIPE_DIRECTORY", &daemon.pipe)
                     .env("CUDA_MPS_LOG_DIRECTORY", &daemon.log);
-                // The server shows a client one GPU, whatever its number outside.
+                // The server shows its clients one GPU, whatever its number outside.
                 command.env_remove("CUDA_VISIBLE_DEVICES");
                 if let Sharing::Mps { gb } = &shared.sharing {
                     command.env("CUDA_MPS_PINNED_DEVICE_MEM_LIMIT", format!("0={}G", gb[at]));
                 }
             }
             None => {
-                // A pipe that leads nowhere: not even to a daemon of the machine.
-                command.env("CUDA_MPS_PIPE_DIRECTORY", "/nonexistent");
+                command.env("CUDA_VISIBLE_DEVICES", &shared.uuid).env("CUDA_MPS_PIPE_DIRECTORY", NOWHERE);
             }
         }
         processes.push(Process::start(command).map_err(|e| format!("client {at}: {e}"))?);
     }
+    ready(probes, &mut processes)?;
+    Ok(processes)
+}
+
+/// Waits until each has its context.
+fn ready(probes: &Probes<'_>, processes: &mut [Process]) -> Result<(), String> {
     for (at, process) in processes.iter_mut().enumerate() {
         let answer = process.hear(probes.stop)?;
         if answer.get("ready").is_none() {
@@ -405,7 +454,7 @@ fn start(
             return Err(format!("client {at}: {why}"));
         }
     }
-    Ok(processes)
+    Ok(())
 }
 
 /// A client process; it goes with the value.

@@ -117,7 +117,10 @@ fn target(out: &mut String, answer: &Answer) {
     };
     match &answer.verdict {
         Verdict::Feasible { layout, destroys, creates, without_places, driver_model, confidence } => {
-            item(out, 2, "yes", &asked, None);
+            item(out, 2, if answer.was_refused() { "no" } else { "yes" }, &asked, None);
+            if answer.was_refused() {
+                line(out, 7, "the device refused it, though its own values allow it:");
+            }
             line(out, 7, &format!("layout: {layout}"));
             if !destroys.is_empty() {
                 line(out, 7, &format!("destroy: {}", destroys.join(", ")));
@@ -166,6 +169,9 @@ fn applied(out: &mut String, applied: &Applied) {
         line(out, 7, error);
     }
     steps(out, &applied.steps);
+    for timed in applied.timed.iter().filter(|t| t.neighbours == 0) {
+        line(out, 7, &format!("{} on {}: a step takes {} us", timed.class, timed.slice, timed.step_us));
+    }
     for finding in &applied.findings {
         item(out, 7, finding.severity.word(), &finding.message, finding.help.as_deref());
     }

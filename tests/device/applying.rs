@@ -117,6 +117,16 @@ fn a_precondition_that_fails_leaves_everything_alone() {
     }
 }
 
+#[test]
+fn whoever_is_not_root_is_told_before_anything_changes() {
+    let mut stand = Stand::with(gpu("a100-40gb", "1g@0"));
+    stand.config.unprivileged = true;
+    stand.start();
+    let report = stand.run(&Trial::of("7g"));
+    assert_eq!((report.outcome(), changes(&stand)), (Outcome::Blocked, 0));
+    assert!(report.blocked[0].contains("not permitted"), "{:?}", report.blocked);
+}
+
 /// Preconditions hold for every GPU before the first change on any.
 #[test]
 fn one_busy_gpu_blocks_all() {
@@ -134,6 +144,7 @@ fn one_busy_gpu_blocks_all() {
         wait: &|| {},
         stop: &crate::trial::QUIET,
         watch: &|_| {},
+        measure: None,
     };
     let target = slicewise::validate::Target::parse("7g", "test", None).expect("a target");
     let uuids = [UUID.to_owned(), second.to_owned()];
@@ -216,6 +227,9 @@ fn a_refusal_of_the_device_is_an_answer() {
     assert_eq!(stand.standing(), before);
     let codes: Vec<&str> = report.judged[0].findings.iter().map(|f| f.code).collect();
     assert!(codes.contains(&"room"), "{codes:?}");
+    let text = slicewise::validate::text(&report);
+    assert!(text.contains("no   1g@6 2g@4") && text.contains("the device refused it"), "{text}");
+    assert!(slicewise::validate::page(&report).contains("the device refused it"));
 }
 
 #[test]

@@ -136,14 +136,39 @@ fn steps_are_timed_with_more_and_more_neighbours() {
     assert_eq!(code, 0, "{report:#}");
     let text = fs::read_to_string(csv).expect("it was written");
     let rows: Vec<Vec<&str>> = text.lines().map(|l| l.split(',').collect()).collect();
-    assert_eq!(rows[0], ["class", "sharing", "neighbours", "client", "step_us"]);
+    assert_eq!(rows[0], ["class", "sharing", "slice", "neighbours", "client", "step_us"]);
     // Two classes with 1, 2 and 3 clients.
     assert_eq!(rows.len(), 1 + 2 * (1 + 2 + 3));
     let slowest = |neighbours: &str| -> u64 {
-        let of = rows.iter().filter(|r| r[0] == "compute" && r[2] == neighbours);
-        of.map(|r| r[4].parse::<u64>().expect("a number")).max().expect("rows")
+        let of = rows.iter().filter(|r| r[0] == "compute" && r[3] == neighbours);
+        of.map(|r| r[5].parse::<u64>().expect("a number")).max().expect("rows")
     };
     assert!(slowest("0") < slowest("2"), "{text}");
+}
+
+/// Steps on each slice of a layout that is made for the time, alone and together.
+#[test]
+fn steps_are_timed_on_slices() {
+    let mut bench = Bench::new();
+    bench.stand.config.devices[0].mig = true;
+    bench.stand.renew();
+    let before = bench.stand.state().gpus[0].instances.len();
+    let csv = bench.stand.path("steps.csv");
+    let file = csv.to_str().expect("UTF-8");
+    let (code, report) = bench.run(&["--apply", "--geometry", "3g 1g", "--measure", file]);
+    assert_eq!(code, 0, "{report:#}");
+    let text = fs::read_to_string(&csv).expect("it was written");
+    let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|l| l.split(',').collect()).collect();
+    let alone = |r: &&Vec<&str>| r[1] == "mig" && r[3] == "0";
+    let slices: Vec<&str> = rows.iter().filter(alone).map(|r| r[2].split('@').next().unwrap_or("")).collect();
+    assert_eq!(slices, ["1g.5gb", "1g.5gb", "3g.20gb", "3g.20gb"], "{text}");
+    assert_eq!(rows.iter().filter(|r| r[3] == "1").count(), 4, "{text}");
+    assert_eq!(bench.stand.state().gpus[0].instances.len(), before);
+    // A client that fails is an error, and what stood comes back.
+    let (code, report) =
+        bench.run(&["--apply", "--geometry", "3g", "--measure", file, "--cuda", "/nonexistent/c"]);
+    assert_eq!(code, 4, "{report:#}");
+    assert_eq!(bench.stand.state().gpus[0].instances.len(), before);
 }
 
 /// Trouble with the daemon is an answer, and one that stays is named.

@@ -75,6 +75,7 @@ impl Stand {
             wait: &|| {},
             stop: trial.stop,
             watch: trial.watch,
+            measure: None,
         })
     }
 

@@ -5,6 +5,7 @@ use super::snapshot::{Snapshot, Spot, Stands};
 use super::{Applied, Files, Recovered, Remains};
 use crate::device::{Asked, Class, Code, Compute, Failed, Host, Instance, Inventory, Nvml, Process};
 use crate::gpu::{Catalogue, Product, Step, plan_to};
+use crate::validate::sharing::Timed;
 use crate::validate::values::{Facts, Values};
 use crate::validate::{Finding, Outcome, Severity, Target, Verdict, check};
 use std::cell::RefCell;
@@ -27,6 +28,9 @@ pub enum Event<'a> {
     Restoring(&'a str),
 }
 
+/// Times work on slices, given by name and UUID of their MIG devices.
+pub type Measure<'a> = dyn Fn(&[(String, String)]) -> Result<Vec<Timed>, String> + 'a;
+
 /// What a run of changes works with.
 #[derive(Clone, Copy)]
 pub struct Session<'a> {
@@ -46,6 +50,8 @@ pub struct Session<'a> {
     pub stop: &'a AtomicBool,
     /// Told of what happens.
     pub watch: &'a dyn Fn(Event<'_>),
+    /// Times work on the slices of a verified layout, by name and MIG UUID.
+    pub measure: Option<&'a Measure<'a>>,
 }
 
 impl std::fmt::Debug for Session<'_> {
@@ -148,6 +154,10 @@ impl Session<'_> {
             why.push("MIG is off: --toggle-mig turns it on for the time".to_owned());
         }
         why.extend(self.users(uuid).map_err(told)?);
+        if why.is_empty() && mode.current {
+            // Whoever may not read what stands may not change it either.
+            why.extend(self.look(uuid).err());
+        }
         if why.is_empty() { Ok(()) } else { Err(why) }
     }
 
@@ -236,6 +246,7 @@ impl Session<'_> {
             steps: Vec::new(),
             error: Some(error),
             findings: Vec::new(),
+            timed: Vec::new(),
             remains: None,
         };
         let (snapshot, ids) = match self.look(uuid) {
@@ -278,8 +289,8 @@ impl Session<'_> {
             steps: RefCell::default(),
             names: &names,
         };
-        let mut findings = Vec::new();
-        let went = work.go(catalogue, target, &known, &mut findings);
+        let (mut findings, mut timed) = (Vec::new(), Vec::new());
+        let went = work.go(catalogue, target, &known, &mut findings, &mut timed);
         let touched = !work.journal.ops.is_empty();
         let (outcome, error) = match &went {
             Ok(()) => (Outcome::Feasible, None),
@@ -299,13 +310,14 @@ impl Session<'_> {
         match restored {
             Ok(()) => {
                 work.end(outcome.sentence());
-                Applied { outcome, steps: work.steps.take(), error, findings, remains: None }
+                Applied { outcome, steps: work.steps.take(), error, findings, timed, remains: None }
             }
             Err(remains) => Applied {
                 outcome: Outcome::RollbackFailed,
                 steps: work.steps.take(),
                 error,
                 findings,
+                timed,
                 remains: Some(remains),
             },
         }
@@ -515,6 +527,7 @@ impl Work<'_> {
         target: &Target,
         known: &RefCell<Option<Values>>,
         findings: &mut Vec<Finding>,
+        timed: &mut Vec<Timed>,
     ) -> Result<(), Stop> {
         let call = |failed: Failed| Stop::Call(failed, failed.to_string());
         let mut stands = Vec::new();
@@ -562,7 +575,15 @@ impl Work<'_> {
             let facts = values.facts.iter().find(|f| f.id == gi.profile).copied();
             self.make_whole(gi, facts.expect("the layout is of these profiles"), &mut stands)?;
         }
-        self.verify(&values, product, layout, findings)
+        let devices = self.verify(&values, product, layout, findings)?;
+        if let Some(measure) = self.session.measure {
+            let measured = measure(&devices);
+            if self.session.stopped() {
+                return Err(Stop::Signal);
+            }
+            *timed = measured.map_err(Stop::Other)?;
+        }
+        Ok(())
     }
 
     /// Destroys a GPU instance, its compute instances first.
@@ -598,14 +619,15 @@ impl Work<'_> {
         self.change(Op::CreateCi { gi, ci }, stands, false)
     }
 
-    /// Whether the device now holds the layout, each slice with a device that CUDA can use.
+    /// Whether the device now holds the layout, each slice with a device that CUDA can use: its slices
+    /// with the UUIDs of those.
     fn verify(
         &self,
         values: &Values,
         product: &Product,
         layout: crate::gpu::Layout,
         findings: &mut Vec<Finding>,
-    ) -> Result<(), Stop> {
+    ) -> Result<Vec<(String, String)>, Stop> {
         let call = |failed: Failed| Stop::Call(failed, failed.to_string());
         let stands = self.stands().map_err(call)?;
         let reached = values.state(&stands).map(|s| product.states().layout(s));
@@ -616,12 +638,14 @@ impl Work<'_> {
             return Err(Stop::Other(format!("the device holds {}, not {wanted}", there.join(" "))));
         }
         let devices = self.session.patiently(|| self.session.nvml.mig_devices(self.uuid)).map_err(call)?;
+        let mut found = Vec::new();
         for instance in &stands {
             let name = format!("{}@{}", values.name(instance.profile), instance.place.start);
             let shown = devices.iter().find(|d| d.instance == instance.id);
             let Some(device) = shown.filter(|d| !d.uuid.is_empty()) else {
                 return Err(Stop::Other(format!("{name} has no MIG device")));
             };
+            found.push((name.clone(), device.uuid.clone()));
             let facts = values.facts.iter().find(|f| f.id == instance.profile);
             if let (Some((sms, memory)), Some(facts)) = (device.attributes, facts) {
                 if sms != facts.sms {
@@ -635,7 +659,7 @@ impl Work<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     /// The way back, whatever stands now.
