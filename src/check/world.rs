@@ -143,6 +143,7 @@ impl<'a> World<'a> {
             }
         }
         for config in &said.plugins {
+            check_policy(config, said.policy, findings);
             check_use(config, &world, findings);
         }
         world
@@ -249,6 +250,11 @@ fn listed<'a>(
     };
     if !node.resources.is_empty() {
         node.decided_by.push("its status".to_owned());
+    }
+    if let (Some(label), Some(names::Kind::Mig)) = (object.meta.labels.get(MIG_CONFIG), node.nos) {
+        let message = format!("both mig-parted and nos cut the GPUs of {}", node.name);
+        let help = "each undoes what the other made; keep one of the two labels";
+        findings.warning(file, &label.at, "two-managers", message, help);
     }
     let config = plugin_of(file, object, said, findings);
     let cutting = cutting_of(file, object, said, findings);
@@ -809,6 +815,19 @@ fn memory_slices<'a>(node: &mut Node<'a>, config: Config<'a>, shares: &Shares, f
     for (gpu, (sum_gb, clients, at)) in gpus {
         let mps = MpsGpu { file: config.file, at: &at, product, gpu: i64::from(gpu), sum_gb, clients };
         check_mps_gpu(&mps, findings);
+    }
+}
+
+/// The operator's strategy reaches the plugin as an environment variable, which wins over the file.
+fn check_policy(config: &Config<'_>, policy: Option<Strategy>, findings: &mut Findings<'_>) {
+    let (Some(written), Some(policy)) = (&config.plugin.strategy, policy) else { return };
+    if written.value != policy {
+        let message = format!(
+            "`migStrategy: {}` does nothing: the ClusterPolicy says {}",
+            written.value.word(),
+            policy.word()
+        );
+        findings.warning(config.file, &written.at, "no-effect", message, "set spec.mig.strategy there");
     }
 }
 

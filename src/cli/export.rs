@@ -24,10 +24,25 @@ pub(super) fn write(plan: &Plan<'_>, format: Format, to: &Path, terminal: &Termi
     Ok(())
 }
 
-/// Refusals as complaints about the format.
-pub(super) fn refused(refusals: &[Refusal], format: Format) -> Failure {
-    let one = |r: &Refusal| Diagnostic::error("not-carried", format.word(), r.to_string());
-    Failure::Input(refusals.iter().map(one).collect())
+/// Refusals as complaints about the format: equal reasons once, with the first node that has each.
+fn refused(refusals: &[Refusal], format: Format) -> Failure {
+    let one = |line: String| Diagnostic::error("not-carried", format.word(), line);
+    Failure::Input(reasons(refusals).into_iter().map(one).collect())
+}
+
+fn reasons(refusals: &[Refusal]) -> Vec<String> {
+    let mut reasons: Vec<(&Refusal, usize)> = Vec::new();
+    for refusal in refusals {
+        match reasons.iter_mut().find(|(first, _)| first.why == refusal.why) {
+            Some((_, more)) => *more += 1,
+            None => reasons.push((refusal, 0)),
+        }
+    }
+    let line = |(first, more): (&Refusal, usize)| match more {
+        0 => first.to_string(),
+        more => format!("{first} (and {more} more)"),
+    };
+    reasons.into_iter().map(line).collect()
 }
 
 /// Writes what the GPUs of each variant are when its run begins. A variant that a format cannot carry
@@ -62,20 +77,22 @@ pub(super) fn of_scenario(
                     written += 1;
                 }
                 Err(refusals) => {
-                    left_out.extend(
-                        refusals
-                            .into_iter()
-                            .map(|r| Refusal { why: format!("{} ({})", r.why, variant.name), ..r }),
-                    );
+                    let of_variant = |r: Refusal| Refusal { node: join(&variant.name, &r.node), ..r };
+                    left_out.extend(refusals.into_iter().map(of_variant));
                 }
             }
         }
         if written == 0 {
             return Err(refused(&left_out, format));
         }
-        for refusal in left_out {
-            terminal.say(&format!("{}: not written: {refusal}", format.word()));
+        for reason in reasons(&left_out) {
+            terminal.say(&format!("{}: not written: {reason}", format.word()));
         }
     }
     Ok(())
+}
+
+/// A node of a variant; the variant alone if it is about all nodes.
+fn join(variant: &str, node: &str) -> String {
+    if node.is_empty() { variant.to_owned() } else { format!("{variant}, {node}") }
 }

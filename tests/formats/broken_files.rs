@@ -619,6 +619,23 @@ pub(crate) const BROKEN: &[Broken] = &[
             "8:28 error unknown-config: no MIG configuration is called `al-1g.5gb`: gpu-0 stays as it is (did you mean `all-1g.5gb`?)",
         ],
     },
+    Broken {
+        gpus: &[],
+        text: concat!(
+            "apiVersion: nvidia.com/v1\nkind: ClusterPolicy\nmetadata: {name: p}\nspec: {mig: {strategy: single}}\n---\n",
+            "version: v1\nflags: {migStrategy: mixed}\nsharing: {}\n"
+        ),
+        expected: &[
+            "7:22 warning no-effect: `migStrategy: mixed` does nothing: the ClusterPolicy says single (set spec.mig.strategy there)",
+        ],
+    },
+    Broken {
+        gpus: &[],
+        text: node!("    nos.nebuly.com/gpu-partitioning: mig\n    nvidia.com/mig.config: all-1g.5gb"),
+        expected: &[
+            "9:28 warning two-managers: both mig-parted and nos cut the GPUs of gpu-0 (each undoes what the other made; keep one of the two labels)",
+        ],
+    },
     // what is none of these
     Broken {
         gpus: &[],
