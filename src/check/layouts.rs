@@ -1,16 +1,16 @@
 //! Whether GPUs can be cut as files say, and by the tools that read them.
 
-use super::world::{World, reached};
+use super::world::{MIG_CONFIG, World, reached};
 use super::{Findings, Placed};
 use crate::diag::nearest;
-use crate::formats::mig_parted::{Checkpoint, Infeasible, MigEntry, MigParted, Name};
+use crate::formats::mig_parted::{Checkpoint, Infeasible, MigConfig, MigEntry, MigParted, Name};
 use crate::formats::nos::GeometryEntry;
 use crate::formats::{Class, Content, Script};
 use crate::gpu::driver::{self, Driver};
 use crate::gpu::{Catalogue, Layout, LayoutError, Product, Profile, State};
 use crate::manifest::Located;
 use crate::partition::nos::names;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 pub(super) fn check(
@@ -51,14 +51,29 @@ impl<'a> Asked<'a> {
     }
 
     fn mig_parted(&self, file: usize, mig: &MigParted, findings: &mut Findings<'_>) {
+        let mut foreign = BTreeMap::new();
         for config in &mig.configs {
             for entry in &config.entries {
-                self.entry(file, entry, findings);
+                self.filters(file, entry, findings);
+                self.entry(file, mig, config, entry, &mut foreign, findings);
             }
+        }
+        for (product, labels) in foreign {
+            let names: Vec<&str> =
+                labels.iter().take(3).map(|l: &&Located<String>| l.value.as_str()).collect();
+            let more = match labels.len() - names.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let message =
+                format!("not for {product}, which lacks their profiles: {}{more}", names.join(", "));
+            let help = "no node of that GPU can select these labels";
+            findings.warning(file, &labels[0].at, "other-gpu", message, help);
         }
     }
 
-    fn entry(&self, file: usize, entry: &MigEntry, findings: &mut Findings<'_>) {
+    /// Filters that name no GPU.
+    fn filters(&self, file: usize, entry: &MigEntry, findings: &mut Findings<'_>) {
         for filter in entry.filter.iter().flatten() {
             let by = |p: &Product| {
                 let one = MigEntry { filter: Some(vec![filter.clone()]), ..entry.clone() };
@@ -79,40 +94,90 @@ impl<'a> Asked<'a> {
                 findings.warning(file, &filter.at, "unknown-gpu", message, help);
             }
         }
+    }
+
+    /// Products that must hold an entry without a filter: those of nodes that select its label, and of
+    /// `--gpu`, unless another of these holds it or the file has other labels for them. Nobody, if it
+    /// is for whoever can hold it.
+    fn meant<'m>(
+        &self,
+        mig: &'m MigParted,
+        config: &'m MigConfig,
+        entry: &MigEntry,
+        foreign: &mut BTreeMap<String, Vec<&'m Located<String>>>,
+    ) -> Vec<&'a Product> {
+        let of = |imagined: bool| {
+            let mut products: Vec<&'a Product> = Vec::new();
+            for node in &self.world.nodes {
+                let meant = match node.object {
+                    Some(object) => {
+                        !imagined && object.meta.label(MIG_CONFIG) == Some(config.label.value.as_str())
+                    }
+                    None => imagined,
+                };
+                if let Some(product) = node.product.filter(|_| meant)
+                    && !products.iter().any(|p| p.id() == product.id())
+                {
+                    products.push(product);
+                }
+            }
+            products
+        };
+        let mut meant = of(false);
+        let imagined = of(true);
+        let (hold, fail): (Vec<&Product>, Vec<&Product>) =
+            imagined.into_iter().partition(|p| entry.on(p).is_ok());
+        let elsewhere = || self.catalogue.iter().any(|p| p.is_mig() && entry.on(p).is_ok());
+        for product in fail.into_iter().filter(|_| hold.is_empty()) {
+            let lacks = entry.slices.iter().any(|s| {
+                Name::parse(&s.profile.value).is_ok_and(|name| product.profile(&name.instance).is_none())
+            });
+            let entries = || mig.configs.iter().flat_map(|c| &c.entries);
+            let stands = |e: &MigEntry| {
+                e.enabled && !e.slices.is_empty() && e.names(product) != Some(false) && e.on(product).is_ok()
+            };
+            if lacks && elsewhere() && entries().any(stands) {
+                foreign.entry(product.id().to_owned()).or_default().push(&config.label);
+            } else {
+                meant.push(product);
+            }
+        }
+        meant.extend(hold);
+        meant
+    }
+
+    fn entry<'m>(
+        &self,
+        file: usize,
+        mig: &'m MigParted,
+        config: &'m MigConfig,
+        entry: &MigEntry,
+        foreign: &mut BTreeMap<String, Vec<&'m Located<String>>>,
+        findings: &mut Findings<'_>,
+    ) {
         let named = |s: &crate::formats::mig_parted::Slices| Name::parse(&s.profile.value).is_ok();
         // A name that is none has been complained about.
         if !entry.enabled || entry.slices.is_empty() || !entry.slices.iter().all(named) {
             return;
         }
-        let named: Vec<&Product> = match &entry.filter {
+        let meant: Vec<&Product> = match &entry.filter {
             Some(_) => self.catalogue.iter().filter(|p| entry.names(p) == Some(true)).collect(),
-            None => self.products(),
+            None => self.meant(mig, config, entry, foreign),
         };
-        let answers: Vec<(&Product, Result<Layout, Infeasible>)> =
-            named.into_iter().map(|p| (p, entry.on(p).map(|mig| mig.layout))).collect();
-        // A node list says who is meant; else an entry without a filter is for whoever can hold it.
-        let meant = entry.filter.is_some() || self.known();
-        if meant {
-            for (product, answer) in &answers {
-                self.answer(file, entry, product, answer, findings);
-            }
-        } else if !answers.iter().any(|(_, answer)| answer.is_ok()) {
-            self.nobody(file, entry, &answers, findings);
-        } else {
-            let unreachable = |(p, a): &(&Product, Result<Layout, Infeasible>)| match a {
-                Ok(layout) => reached(p, *layout).is_none(),
-                Err(_) => true,
-            };
-            if answers.iter().all(unreachable) {
-                let (product, answer) = answers.iter().find(|(_, a)| a.is_ok()).expect("one stands");
-                self.answer(file, entry, product, answer, findings);
-            }
+        let answered = |p: &'a Product| (p, entry.on(p).map(|mig| mig.layout));
+        let answers: Vec<(&Product, Result<Layout, Infeasible>)> = meant.into_iter().map(answered).collect();
+        for (product, answer) in &answers {
+            self.answer(file, entry, product, answer, findings);
+        }
+        if answers.is_empty() && entry.filter.is_none() {
+            let all = self.catalogue.iter().filter(|p| p.is_mig());
+            self.anybody(file, entry, &all.map(answered).collect::<Vec<_>>(), findings);
         }
         for slices in &entry.slices {
             let old = |p: &&Product| {
                 p.profile(&slices.profile.value).filter(|q| q.name() != slices.profile.value).is_some()
             };
-            if meant && let Some((product, _)) = answers.iter().find(|(p, _)| old(p)) {
+            if let Some((product, _)) = answers.iter().find(|(p, _)| old(p)) {
                 let today = product.profile(&slices.profile.value).map_or("", Profile::name);
                 let message = format!(
                     "`{}` is called {today} by today's drivers of {}",
@@ -150,6 +215,25 @@ impl<'a> Asked<'a> {
                 driver::confidence(product).word()
             );
             findings.warning(file, &at, "needs-places", message, help);
+        }
+    }
+
+    /// An entry for whoever can hold it.
+    fn anybody(
+        &self,
+        file: usize,
+        entry: &MigEntry,
+        answers: &[(&Product, Result<Layout, Infeasible>)],
+        findings: &mut Findings<'_>,
+    ) {
+        let Some((product, answer)) = answers.iter().find(|(_, answer)| answer.is_ok()) else {
+            return self.nobody(file, entry, answers, findings);
+        };
+        let reachable = |(p, a): &(&Product, Result<Layout, Infeasible>)| {
+            a.as_ref().is_ok_and(|layout| reached(p, *layout).is_some())
+        };
+        if !answers.iter().any(reachable) {
+            self.answer(file, entry, product, answer, findings);
         }
     }
 

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// Label that selects a configuration of mig-parted.
-const MIG_CONFIG: &str = "nvidia.com/mig.config";
+pub(super) const MIG_CONFIG: &str = "nvidia.com/mig.config";
 /// Label with the strategy, written by feature discovery.
 const MIG_STRATEGY: &str = "nvidia.com/mig.strategy";
 
@@ -528,6 +528,14 @@ fn imagine<'a>(
         |c: &&Cutting<'a>| c.config.entries.iter().any(|e| (0..count).any(|gpu| e.matches(product, gpu)));
     let mut cuttings: Vec<Option<Cutting<'a>>> =
         said.cuttings.iter().filter(fits).copied().map(Some).collect();
+    // A file of many labels is for many GPUs: those that this one can hold, if it can any.
+    let stands = |c: &Option<Cutting<'a>>| {
+        let entries = c.iter().flat_map(|c| c.config.of_gpus(product, count));
+        entries.flatten().all(|e| e.on(product).is_ok())
+    };
+    if cuttings.iter().any(stands) {
+        cuttings.retain(stands);
+    }
     let mut configs: Vec<Option<Config<'a>>> = said.plugins.iter().copied().map(Some).collect();
     if cuttings.is_empty() {
         cuttings.push(None);

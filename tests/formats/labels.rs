@@ -1,6 +1,7 @@
 //! The 81 labels that NVIDIA ships with mig-parted, rebuilt from their facts: all are read, and each
 //! stands on every product it names but the RTX PRO 5000, which shares names and takes half.
 
+use slicewise::check::{Imagined, Input, Options, check};
 use slicewise::formats::mig_parted::MigParted;
 use slicewise::formats::{Content, read};
 use slicewise::gpu::{Catalogue, Product};
@@ -136,4 +137,26 @@ fn each_stands_on_every_product_it_names_but_one() {
         ]
     );
     assert!(81 < pairs, "{pairs} pairs of label and product");
+}
+
+/// The whole file, with nodes of `gpus`: what `check` says of it.
+fn checked(gpus: &[&str]) -> (Vec<String>, usize) {
+    let imagined = gpus.iter().map(|g| Imagined { model: (*g).to_owned(), count: 8 }).collect();
+    let inputs = [Input { name: "f".to_owned(), text: file(), kind: None }];
+    let outcome = check(&inputs, &Options { catalogue: Catalogue::builtin(), imagined, strategy: None });
+    let nodes = outcome.nodes.len();
+    (outcome.findings.into_iter().map(|d| format!("{:?} {}", d.severity, d.message)).collect(), nodes)
+}
+
+#[test]
+fn a_file_for_many_gpus_is_no_mistake() {
+    assert_eq!(checked(&[]), (Vec::new(), 0));
+    let (found, nodes) = checked(&["a100-40gb"]);
+    let [one] = found.as_slice() else { panic!("one word on the others' labels: {found:?}") };
+    assert!(
+        one.starts_with("Warning not for a100-40gb, which lacks their profiles: all-1g.12gb, all-1g.18gb"),
+        "{one}"
+    );
+    // Each size and its variants, all of them off or on, and the balanced mix.
+    assert_eq!(nodes, 10);
 }
