@@ -17,6 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+/// Where root's locks, snapshots and journals are.
+const ROOTS_STATE: &str = "/var/lib/slicewise";
+
 /// How long a driver is given before it is asked again.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -187,7 +190,12 @@ fn on_devices(
             share(args, &nvml, &inventory, catalogue, &sharing, &folder, &mut report)?;
         }
         let uuids: Vec<String> = report.judged.iter().filter_map(|j| j.uuid.clone()).collect();
-        for uuid in apply::unfinished(&folder, &uuids) {
+        // What root left, others should hear of too.
+        let mut unfinished = apply::unfinished(&folder, &uuids);
+        if args.state_dir.is_none() && folder != Path::new(ROOTS_STATE) {
+            unfinished.extend(apply::unfinished(Path::new(ROOTS_STATE), &uuids));
+        }
+        for uuid in unfinished {
             report.warn_unfinished(&uuid);
         }
         return Ok(report);
@@ -339,7 +347,7 @@ fn state_folder(asked: Option<&Path>) -> Result<PathBuf, Failure> {
     }
     let variable = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     if is_root() {
-        return Ok(PathBuf::from("/var/lib/slicewise"));
+        return Ok(PathBuf::from(ROOTS_STATE));
     }
     let home = variable("XDG_STATE_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/state")));
     home.map(|folder| folder.join("slicewise")).ok_or_else(|| {

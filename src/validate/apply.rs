@@ -69,6 +69,9 @@ pub struct Recovered {
     pub outcome: Outcome,
     /// Changes made.
     pub steps: Vec<String>,
+    /// What to know about the result.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// What is not as it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remains: Option<Remains>,

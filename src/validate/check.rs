@@ -294,19 +294,27 @@ fn total_memory(device: &Device, known: &Product, findings: &mut Vec<Finding>) {
 /// Compares the profiles of a device with the catalogue's; how many were compared, and how many are
 /// the same in all that must be.
 fn compare_profiles(device: &Device, known: &Product, findings: &mut Vec<Finding>) -> (usize, usize) {
+    // Calls that failed are told with the values.
+    if device.profiles_failed.is_some() {
+        return (0, 0);
+    }
     if device.profiles.is_empty() && known.is_mig() {
-        let (code, what) = match (device.profiles_failed, device.mode) {
-            (Some(code), _) => ("profiles-not-read", format!("the profiles could not be read: {code}")),
-            (None, Ok(mode)) if !mode.current => (
-                "profiles-not-read",
-                "this driver tells profiles only while MIG is on, and it is off".to_owned(),
-            ),
-            (None, Err(_)) => ("no-mig", format!("the driver says that it has no MIG; {} has", known.id())),
-            (None, Ok(_)) => ("profiles-not-read", "the driver told no profiles".to_owned()),
+        let told = |code, what: &str, severity| {
+            Finding::new(severity, code, what).help("targets are judged by the catalogue instead")
         };
-        let severity = if code == "no-mig" { Severity::Error } else { Severity::Warning };
-        let help = "targets are judged by the catalogue instead";
-        findings.push(Finding::new(severity, code, what).help(help));
+        findings.push(match device.mode {
+            Ok(mode) if !mode.current => told(
+                "profiles-not-read",
+                "this driver tells profiles only while MIG is on, and it is off",
+                Severity::Warning,
+            ),
+            Ok(_) => told("profiles-not-read", "the driver told no profiles", Severity::Warning),
+            Err(_) => told(
+                "no-mig",
+                &format!("the driver says that it has no MIG; {} has", known.id()),
+                Severity::Error,
+            ),
+        });
         return (0, 0);
     }
     let mut same = 0;

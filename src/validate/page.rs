@@ -48,6 +48,7 @@ pub fn page(report: &Report) -> String {
                         @for recovered in &report.recovered {
                             p { (recovered.uuid) ": an earlier run had ended unfinished." }
                             (steps(&recovered.steps))
+                            (findings(&recovered.findings))
                             @if let Some(remains) = &recovered.remains { (self::remains(remains)) }
                         }
                     }

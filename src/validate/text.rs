@@ -28,6 +28,9 @@ pub fn text(report: &Report) -> String {
         let what = format!("{}: an earlier run had ended unfinished: {how}", recovered.uuid);
         item(&mut out, 0, if how == "restored" { "note" } else { "error" }, &what, None);
         steps(&mut out, &recovered.steps);
+        for finding in &recovered.findings {
+            item(&mut out, 2, finding.severity.word(), &finding.message, None);
+        }
         if let Some(remains) = &recovered.remains {
             self::remains(&mut out, remains);
         }

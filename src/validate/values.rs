@@ -39,7 +39,13 @@ impl Values {
     #[must_use]
     pub fn of(device: &Device, known: Option<&Product>) -> (Option<Values>, Vec<Finding>) {
         let mut findings = Vec::new();
-        if device.profiles.is_empty() {
+        if let Some(code) = device.profiles_failed {
+            // A profile may be there and not have been told: nothing can be refused on such values.
+            let what = format!("not all profiles could be read: {code}");
+            let help = "targets are judged by the catalogue instead";
+            findings.push(Finding::new(Severity::Warning, "profiles-not-read", what).help(help));
+        }
+        if device.profiles.is_empty() || device.profiles_failed.is_some() {
             return (known.and_then(Values::of_catalogue), findings);
         }
         let mut facts = Vec::new();

@@ -1,7 +1,7 @@
 //! Levels 0 and 1: what differs is found and named, and targets are judged on the device's own values.
 
 use crate::stand::{Stand, UUID, gpu, product};
-use fake_driver::Device;
+use fake_driver::{Device, Fault};
 use slicewise::device::{Inventory, Reply};
 use slicewise::gpu::{Catalogue, Confidence};
 use slicewise::validate::{self, Outcome, Report, Severity, Target, Verdict};
@@ -115,6 +115,19 @@ fn where_the_device_says_nothing_the_catalogue_does() {
     let report = judge(Device { product: "t4".to_owned(), ..t4 }, &["1g"]);
     assert_eq!((codes(&report), report.outcome()), (Vec::new(), Outcome::NotFeasible));
     assert_eq!(report.judged[0].mig, "not supported");
+}
+
+/// A call for a profile that fails says nothing about the profile.
+#[test]
+fn a_profile_that_could_not_be_read_is_not_missing() {
+    let mut stand = Stand::with(gpu("a100-40gb", ""));
+    let call = Some("nvmlDeviceGetGpuInstanceProfileInfoV".to_owned());
+    stand.config.faults = vec![Fault { nth: 3, call, code: 27, ..Fault::default() }];
+    stand.start();
+    let inventory = Inventory::of(&stand.open().read(&[]));
+    let report = validate::device(&inventory, Catalogue::builtin(), &[target("3g x2")], "a test");
+    assert_eq!(codes(&report), ["warning profiles-not-read"]);
+    assert_eq!((report.judged[0].basis, report.outcome()), ("catalogue", Outcome::Feasible));
 }
 
 #[test]

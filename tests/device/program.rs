@@ -45,6 +45,24 @@ fn a_saved_reply_is_judged_elsewhere() {
     assert_eq!(code, 0);
 }
 
+/// The MIG layouts of a scenario's clusters, each once, on the GPUs they are for.
+#[test]
+fn a_scenarios_layouts_are_asked_for() {
+    let stand = Stand::with(gpu("a100-40gb", ""));
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let scenario = root.join("scenarios/quickstart.yaml");
+    let scenario = scenario.to_str().expect("UTF-8");
+    for level in [&["--offline"][..], &[]] {
+        let (code, text, said) = output(&stand, &[&["validate", scenario], level].concat());
+        assert_eq!(code, 0, "{text} {said}");
+        assert!(text.contains("yes  3g.20gb 2g.10gb 1g.5gb x2  (mig: "), "{text}");
+    }
+    let whole = "name: s\nworkload: {generate: {pods: 1}}\ncluster: {nodes: [{name: n, count: 1, cpu: 8, memory: 8Gi}]}\n";
+    fs::write(stand.path("whole.yaml"), whole).expect("writable");
+    let (code, _, said) = output(&stand, &["validate", "whole.yaml", "--offline"]);
+    assert_eq!(code, 2, "{said}");
+}
+
 #[test]
 fn mistakes_are_told_before_anything_is_touched() {
     let stand = Stand::with(gpu("a100-40gb", ""));

@@ -196,6 +196,7 @@ impl Session<'_> {
                 uuid: uuid.to_owned(),
                 outcome: Outcome::RollbackFailed,
                 steps: Vec::new(),
+                findings: Vec::new(),
                 remains: Some(remains),
             })
         };
@@ -235,7 +236,8 @@ impl Session<'_> {
         if restored.is_ok() {
             work.end("restored by a later run");
         }
-        Some(Recovered { uuid: uuid.to_owned(), outcome, steps, remains: restored.err() })
+        let findings = work.made_anew().into_iter().collect();
+        Some(Recovered { uuid: uuid.to_owned(), outcome, steps, findings, remains: restored.err() })
     }
 
     /// Makes a target on a GPU, verifies it, and restores what stood.
@@ -310,6 +312,7 @@ impl Session<'_> {
         match restored {
             Ok(()) => {
                 work.end(outcome.sentence());
+                findings.extend(work.made_anew());
                 Applied { outcome, steps: work.steps.take(), error, findings, timed, remains: None }
             }
             Err(remains) => Applied {
@@ -542,6 +545,9 @@ impl Work<'_> {
         let inventory = Inventory::of(&self.session.nvml.read(&[self.uuid.to_owned()]));
         let device = inventory.devices.first();
         let device = device.ok_or_else(|| Stop::Other("the GPU is no longer there".to_owned()))?;
+        if let Some(code) = device.profiles_failed {
+            return Err(Stop::Other(format!("not all profiles could be read: {code}")));
+        }
         let row = device.name.as_deref().and_then(|name| catalogue.find(name));
         let (values, _) = Values::of(device, row);
         let values = values.ok_or_else(|| Stop::Other("the GPU does not say what it can hold".to_owned()))?;
@@ -776,6 +782,21 @@ impl Work<'_> {
 
     fn describe(&self, stands: &Stands) -> String {
         format!("{}@{}", (self.names)(stands.gi.profile), stands.gi.start)
+    }
+
+    /// What stood before and was made again: the same to whoever plans, another to whoever holds its UUID.
+    fn made_anew(&self) -> Option<Finding> {
+        let again = |s: &&Stands| {
+            self.journal.ops.iter().any(|op| match op {
+                Op::CreateGi { gi } => *gi == s.gi,
+                Op::CreateCi { gi, ci } => *gi == s.gi && s.compute.contains(ci),
+                _ => false,
+            })
+        };
+        let names: Vec<String> =
+            self.snapshot.instances.iter().filter(again).map(|s| self.describe(s)).collect();
+        let what = format!("made anew, with other instance ids and MIG UUIDs: {}", names.join(" "));
+        (!names.is_empty()).then(|| Finding::new(Severity::Note, "made-anew", what))
     }
 
     /// What is not as it was, from the device.

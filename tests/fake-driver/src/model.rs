@@ -19,6 +19,9 @@ pub(crate) mod code {
     pub(crate) const VERSION_MISMATCH: u32 = 25;
 }
 
+/// Compute-instance profiles that NVML knows, on whatever GPU instance.
+pub(crate) const COMPUTE_PROFILES: u32 = 9;
+
 /// The machine as it stands.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct State {
@@ -200,7 +203,8 @@ impl State {
         let instance = gpu.instances.iter().find(|i| i.serial == serial).ok_or(code::INVALID_ARGUMENT)?;
         let of = product.profile(instance.profile).expect("a profile that stands");
         let compute = compute_profiles(product, of).into_iter().find(|c| c.id == profile);
-        let compute = compute.ok_or(code::INVALID_ARGUMENT)?;
+        let unknown = if profile < COMPUTE_PROFILES { code::NOT_SUPPORTED } else { code::INVALID_ARGUMENT };
+        let compute = compute.ok_or(unknown)?;
         let starts: Vec<u32> = compute_starts(of, compute);
         if let Some((start, size)) = place
             && (!starts.contains(&start) || size != compute.slices)

@@ -3,7 +3,9 @@
 #![allow(non_snake_case, clippy::missing_safety_doc, reason = "the names and the contracts are NVML's")]
 
 use crate::driver::{Driver, call};
-use crate::model::{Compute, ComputeProfile, Instance, code, compute_profiles, compute_starts};
+use crate::model::{
+    COMPUTE_PROFILES, Compute, ComputeProfile, Instance, code, compute_profiles, compute_starts,
+};
 use nvml_wrapper_sys::bindings::{
     nvmlComputeInstanceInfo_t, nvmlComputeInstancePlacement_t, nvmlComputeInstanceProfileInfo_t,
     nvmlComputeInstanceProfileInfo_v2_t, nvmlDeviceAttributes_t, nvmlGpuInstanceInfo_t,
@@ -24,8 +26,6 @@ const MIG_DEVICE: usize = 3;
 
 /// Profile enums that this library knows.
 const PROFILE_ENUMS: u32 = 18;
-/// Compute-instance profile enums that it knows.
-const COMPUTE_ENUMS: u32 = 9;
 /// Most MIG devices of a GPU.
 const MIG_DEVICES: u32 = 7;
 /// The version word of a struct is its size and this number in the highest byte.
@@ -651,7 +651,7 @@ fn compute_info(
     engines: u32,
 ) -> Result<(ComputeProfile, [u32; 5]), Code> {
     let (at, gi) = find_instance(driver, instance)?;
-    if COMPUTE_ENUMS <= nvml_enum || engines != 0 {
+    if COMPUTE_PROFILES <= nvml_enum || engines != 0 {
         return Err(code::INVALID_ARGUMENT);
     }
     let (_, product) = driver.device(at);
