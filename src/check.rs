@@ -20,7 +20,7 @@ pub use render::{github, json, junit, text};
 
 use crate::diag::{Diagnostic, Severity};
 use crate::formats::plugin::Strategy;
-use crate::formats::{self, Document, Kind};
+use crate::formats::{self, Content, Document, Kind};
 use crate::gpu::Catalogue;
 use crate::yaml::Problem;
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,6 +66,8 @@ pub struct Outcome {
     pub files: Vec<(String, Vec<String>)>,
     /// What each node offers.
     pub nodes: Vec<NodeReport>,
+    /// Objects that hold nothing to be checked, as `file: title`.
+    pub unchecked: Vec<String>,
     /// Pods and templates that were checked.
     pub pods: usize,
     /// Whether a file could not be read as what it is.
@@ -127,7 +129,10 @@ pub fn check(inputs: &[Input], options: &Options<'_>) -> Outcome {
         let of_file = documents.iter().filter(|(f, _)| *f == file).map(|(_, d)| d.title.clone());
         of_file.collect::<Vec<_>>()
     };
+    let other = |(_, document): &&Placed| matches!(document.content, Content::Other);
+    let title = |(file, document): &Placed| format!("{}: {}", inputs[*file].name, document.title);
     Outcome {
+        unchecked: documents.iter().filter(other).map(title).collect(),
         files: inputs.iter().enumerate().map(|(file, input)| (input.name.clone(), titles(file))).collect(),
         nodes: world.reports(),
         findings: findings.sorted(),

@@ -44,6 +44,14 @@ pub fn text(outcome: &Outcome, styled: bool) -> String {
     for (node, names) in alike {
         out.push_str(&node_text(node, &names));
     }
+    if !outcome.unchecked.is_empty() {
+        let shown = outcome.unchecked[..outcome.unchecked.len().min(SHOWN)].join(", ");
+        let more = match outcome.unchecked.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        out.push_str(&format!("\nnothing to check in {shown}{more}\n"));
+    }
     let (errors, warnings) = outcome.counts();
     let counted = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let mut seen = vec![counted(outcome.files.len(), "file")];
@@ -59,10 +67,10 @@ pub fn text(outcome: &Outcome, styled: bool) -> String {
         (n, 0) => counted(n, "error"),
         (n, m) => format!("{}, {}", counted(n, "error"), counted(m, "warning")),
     };
-    if !outcome.nodes.is_empty() {
+    if !outcome.nodes.is_empty() || !outcome.unchecked.is_empty() {
         out.push('\n');
     }
-    out + &format!("{found} in {}\n", seen.join(", "))
+    out.trim_start_matches('\n').to_owned() + &format!("{found} in {}\n", seen.join(", "))
 }
 
 /// Nodes that offer the same.
@@ -115,6 +123,7 @@ pub fn json(outcome: &Outcome) -> String {
         "errors": errors,
         "warnings": warnings,
         "pods": outcome.pods,
+        "unchecked": outcome.unchecked,
         "files": outcome.files.iter().map(file).collect::<Value>(),
         "nodes": outcome.nodes.iter().map(node).collect::<Value>(),
         "findings": outcome.findings,

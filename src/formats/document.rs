@@ -98,7 +98,8 @@ pub fn read(text: &str, kind: Option<Kind>, problems: &mut Vec<Problem>) -> Vec<
     }
     let before = problems.len();
     let objects = manifest::read(text, problems);
-    if objects.is_empty() && problems.len() == before {
+    let bare = |line: &str| matches!(line.trim(), "" | "---" | "...") || line.trim().starts_with('#');
+    if objects.is_empty() && problems.len() == before && text.lines().all(bare) {
         let problem = Problem::new("unrecognized", &(0..0), "the file is empty");
         problems.push(problem.help("an empty list of Kubernetes objects is `{kind: List, items: []}`"));
     }

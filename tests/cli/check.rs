@@ -93,10 +93,21 @@ fn what_cannot_be_read_is_2() {
         let said = stage.run(&["check", file, "good.yaml"]);
         assert!(said.code == 2 && said.stdout.contains(part), "{}", said.stdout);
     }
+    stage.run(&["check", "good.yaml"]).ok();
     stage.run(&["check", "nowhere.yaml"]).fails(2, &["error[unreadable]: nowhere.yaml"]);
     stage.run(&["check"]).fails(2, &["FILES"]);
     stage.run(&["check", "good.yaml", "--gpu", "a100-40bg:8"]).fails(2, &["did you mean `a100-40gb`?"]);
     stage.run(&["check", "good.yaml", "--gpu", "a100-40gb:none"]).fails(2, &["no number of GPUs"]);
+}
+
+#[test]
+fn what_was_not_checked_is_said() {
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {a: hello}\n";
+    let said = Stage::with(&[("map.yaml", map)]).run(&["check", "map.yaml"]).ok();
+    assert_eq!(
+        said.stdout,
+        "nothing to check in map.yaml: ConfigMap x\n\nnothing to complain about in 1 file\n"
+    );
 }
 
 #[test]
