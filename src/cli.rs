@@ -8,6 +8,7 @@ mod args;
 mod check;
 mod export;
 mod gpus;
+mod plan;
 mod probe;
 mod run;
 mod trace;
@@ -125,6 +126,7 @@ fn dispatch(args: Args) -> ExitCode {
         Verb::Trace(TraceVerb::Generate(verb)) => trace::generate(verb, &terminal),
         Verb::Gpus(verb) => gpus::gpus(verb, &terminal),
         Verb::Check(verb) => check::check(verb, &terminal),
+        Verb::Plan(verb) => plan::plan(verb, &terminal),
         Verb::Validate(verb) => validate::validate(verb, &terminal),
         Verb::Device(verb) => validate::device(verb, &terminal),
         Verb::ProbeClient(verb) => probe::probe(verb),

@@ -15,8 +15,8 @@ mod quantity;
 pub use moment::Moment;
 pub use node::{Effect, Node, Taint};
 pub use pod::{
-    Affinity, Claim, Condition, Container, Copies, Expression, Operator, Pod, Preemption, Restart, Template,
-    Term, Toleration,
+    Affinity, Claim, Condition, Container, Copies, Expression, HostPort, Operator, Pod, Preemption, Restart,
+    Template, Term, Toleration,
 };
 pub use quantity::Quantity;
 

@@ -57,6 +57,8 @@ pub(super) enum Verb {
     Gpus(Gpus),
     /// Check real configuration files and pods offline: what nodes would advertise, what cannot be
     Check(Check),
+    /// Decide once how to cut the GPUs of a cluster for the pods that wait
+    Plan(Box<Plan>),
     /// Ask the catalogue and real GPUs whether layouts can be; read-only unless --apply is given
     Validate(Box<Validate>),
     /// Save what the driver says of the GPUs of this machine
@@ -96,6 +98,9 @@ impl Verb {
     pub(super) fn wants_json(&self) -> bool {
         if let Verb::Validate(validate) = self {
             return validate.format == ValidateFormat::Json;
+        }
+        if let Verb::Plan(plan) = self {
+            return plan.format == "json";
         }
         matches!(
             self,
@@ -412,6 +417,58 @@ pub(super) struct Validate {
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
     /// Exit with 0 whatever the answer, unless a GPU is not as it was
+    #[arg(long)]
+    pub(super) exit_zero: bool,
+}
+
+/// Forms of what `plan` prints: for people, for scripts, and other programs' files.
+fn plan_formats() -> clap::builder::PossibleValuesParser {
+    let files = crate::formats::Format::WORDS.iter().map(|(word, _)| *word);
+    clap::builder::PossibleValuesParser::new(["text", "json"].into_iter().chain(files))
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    before_help = "Examples:\n  kubectl get nodes,pods -A -o json | slicewise plan\n  slicewise plan --nodes examples/plan/nodes.yaml --pods examples/plan/pods.yaml --explain\n  slicewise plan --nodes nodes.json --pods pods.json --planner optimal -o gpu-operator",
+    after_help = "Nodes are those labelled nos.nebuly.com/gpu-partitioning=mig or mps; what stands on their GPUs is read from\nnos' status annotations. MIG nodes without that label are read from their allocatable MIG slices, which are\ntaken to be alike on all GPUs of a node. Pods are those that kube-scheduler found unschedulable; pods without\na status, and the templates of controllers, count as such.\n\nExit codes: 0 every pod can run then; 1 some still wait; 2 usage or input; 3 could not write."
+)]
+pub(super) struct Plan {
+    /// Nodes as kubectl lists them, JSON or YAML, `-` for standard input; pods may stand there too; again
+    /// for more [default: standard input]
+    #[arg(long, value_name = "FILE")]
+    pub(super) nodes: Vec<PathBuf>,
+    /// Pods, likewise
+    #[arg(long, value_name = "FILE")]
+    pub(super) pods: Vec<PathBuf>,
+    /// Who plans: nos with its quirks, nos on true MIG placements, or the best plan there is
+    #[arg(long, default_value = "nos", value_parser = ["nos", "nos-placements", "optimal"])]
+    pub(super) planner: String,
+    /// Which slices are planned [default: what the nodes are labelled with]
+    #[arg(long, value_parser = ["mig", "mps"])]
+    pub(super) kind: Option<String>,
+    /// Quirk of nos to correct, or `all`; several with commas
+    #[arg(long, value_name = "QUIRK", value_delimiter = ',')]
+    pub(super) fix: Vec<String>,
+    /// Seed of the choices that nos leaves to chance [default: the documented choices]
+    #[arg(long, env = "SLICEWISE_SEED")]
+    pub(super) seed: Option<u64>,
+    /// Steps after which a search for the best stops and tells its gap
+    #[arg(long, default_value_t = crate::partition::optimal::STEPS)]
+    pub(super) steps: u64,
+    /// nos' file of known MIG geometries, instead of the one in its chart
+    #[arg(long, value_name = "FILE")]
+    pub(super) nos_geometries: Option<PathBuf>,
+    /// YAML file of GPUs to lay over the catalogue
+    #[arg(long, value_name = "FILE", env = "SLICEWISE_GPUS")]
+    pub(super) gpus: Option<PathBuf>,
+    /// Form of the output
+    #[arg(short = 'o', long, default_value = "text", value_parser = plan_formats())]
+    pub(super) format: String,
+    /// Say step by step what changes, and GPU by GPU why pods wait
+    #[arg(long)]
+    pub(super) explain: bool,
+    /// Exit with 0 though pods still wait
     #[arg(long)]
     pub(super) exit_zero: bool,
 }

@@ -50,6 +50,23 @@ pub struct Pod {
     pub runtime_class: Option<Located<String>>,
     /// Claims on devices.
     pub claims: Vec<Claim>,
+    /// Ports of its node that it takes.
+    pub host_ports: Vec<HostPort>,
+    /// Whether it mounts claims on persistent volumes.
+    pub claims_volumes: bool,
+    /// Whether it must run beside pods that are not like itself.
+    pub beside_others: bool,
+}
+
+/// A port of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostPort {
+    /// Address; empty for every one.
+    pub ip: String,
+    /// `TCP` if it says none.
+    pub protocol: String,
+    /// Its number.
+    pub number: u16,
 }
 
 /// A controller that makes pods.
@@ -386,6 +403,7 @@ fn body(
         }
         None => Resources::new(),
     };
+    let labels = meta.labels.clone();
     Pod {
         meta,
         template,
@@ -421,7 +439,43 @@ fn body(
             .into_iter()
             .filter_map(|c| claim(reader, c))
             .collect(),
+        host_ports: host_ports(reader, spec),
+        claims_volumes: reader
+            .mappings(spec, "volumes")
+            .into_iter()
+            .any(|volume| field(volume, "persistentVolumeClaim").is_some()),
+        beside_others: beside_others(reader, spec, &labels),
     }
+}
+
+fn host_ports(reader: &mut Reader<'_>, spec: &yaml::Node) -> Vec<HostPort> {
+    let mut ports = Vec::new();
+    for container in reader.mappings(spec, "containers") {
+        for port in reader.mappings(container, "ports") {
+            let number = reader.integer(port, "hostPort", 0..=65_535).filter(|number| 0 < *number);
+            let text = |key| word(port, key).unwrap_or_default().to_owned();
+            let (ip, protocol) = (text("hostIP"), text("protocol"));
+            ports.extend(number.map(|number| HostPort { ip, protocol, number: number as u16 }));
+        }
+    }
+    ports
+}
+
+/// Whether one of the required terms of affinity to pods is not met by the pod itself.
+fn beside_others(reader: &mut Reader<'_>, spec: &yaml::Node, labels: &Texts) -> bool {
+    let Some(affinity) = path(spec, &["affinity", "podAffinity"]) else { return false };
+    let terms = reader.mappings(affinity, "requiredDuringSchedulingIgnoredDuringExecution");
+    let meets_itself = |term: &Rc<yaml::Node>| {
+        let Some(selector) = path(term, &["labelSelector"]) else { return false };
+        let wanted = reader.text_map(selector, "matchLabels");
+        let own = |key: &str| labels.get(key).map(|label| label.value.as_str());
+        let expressions = reader.mappings(selector, "matchExpressions");
+        let expressions: Vec<Expression> =
+            expressions.into_iter().filter_map(|e| expression(reader, e)).collect();
+        wanted.iter().all(|(key, value)| own(key) == Some(value.value.as_str()))
+            && expressions.iter().all(|e| e.holds(own(&e.key.value)))
+    };
+    !terms.into_iter().all(meets_itself)
 }
 
 fn containers(reader: &mut Reader<'_>, spec: &yaml::Node, key: &str) -> Vec<Container> {

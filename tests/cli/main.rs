@@ -5,6 +5,7 @@
 
 mod check;
 mod errors;
+mod plan;
 mod verbs;
 
 use assert_cmd::Command;

@@ -355,45 +355,50 @@ impl<'a> Visits<'a> {
             let at = line.next(0, room);
             heads.extend(line.position(at).map(|position| Reverse((position, number, at))));
         }
-        while let Some(Reverse((position, number, at))) = heads.pop() {
-            let added = placed.pods.len() as i64;
-            if self.settings.resources_fit
-                && node.allocatable.pods < node.pods + 1 + if counts { added } else { 0 }
-            {
-                break;
-            }
-            // Room may have shrunk since the head was found.
-            let mut next = self.lines[number].next(at, room);
-            if next == at {
-                next += 1;
-                let pod = self.order[position];
-                let shape = self.pods[pod].shape;
-                if self.refused[shape] != self.visit && !self.is_done(pod) {
-                    if self.asked[shape].leaves_zeros && placed.desired.is_none() {
-                        placed.desired = Some(node.geometries());
-                    }
-                    match self.offer(node, shape, added, choices) {
-                        Offer::Taken => {
-                            placed.helps |= tracker.lacks(pod);
-                            placed.desired = None;
-                            placed.pods.push(pod);
-                            tracker.remove(pod);
-                            room = line::room(node);
-                        }
-                        Offer::RefusedPod => {}
-                        Offer::RefusedShape => {
-                            self.refused[shape] = self.visit;
-                            shapes_left[number] -= 1;
-                            if shapes_left[number] == 0 {
-                                next = self.lines[number].end();
-                            }
-                        }
-                        Offer::RefusedSlices => next = self.lines[number].end(),
-                    }
+        'all: while let Some(Reverse((mut position, number, mut at))) = heads.pop() {
+            // As long as this line has the first pod, it keeps its turn.
+            let turn_ends = heads.peek().map_or(usize::MAX, |head| head.0.0);
+            while position < turn_ends {
+                let added = placed.pods.len() as i64;
+                let counted = if counts { added } else { 0 };
+                if self.settings.resources_fit && node.allocatable.pods < node.pods + counted + 1 {
+                    break 'all;
                 }
-                next = self.lines[number].next(next, room);
+                // Room may have shrunk since the pod was found.
+                let mut next = self.lines[number].next(at, room);
+                if next == at {
+                    next += 1;
+                    let pod = self.order[position];
+                    let shape = self.pods[pod].shape;
+                    if self.refused[shape] != self.visit && !self.is_done(pod) {
+                        if self.asked[shape].leaves_zeros && placed.desired.is_none() {
+                            placed.desired = Some(node.geometries());
+                        }
+                        match self.offer(node, shape, added, choices) {
+                            Offer::Taken => {
+                                placed.helps |= tracker.lacks(pod);
+                                placed.desired = None;
+                                placed.pods.push(pod);
+                                tracker.remove(pod);
+                                room = line::room(node);
+                            }
+                            Offer::RefusedPod => {}
+                            Offer::RefusedShape => {
+                                self.refused[shape] = self.visit;
+                                shapes_left[number] -= 1;
+                                if shapes_left[number] == 0 {
+                                    next = self.lines[number].end();
+                                }
+                            }
+                            Offer::RefusedSlices => next = self.lines[number].end(),
+                        }
+                    }
+                    next = self.lines[number].next(next, room);
+                }
+                let Some(first) = self.lines[number].position(next) else { continue 'all };
+                (position, at) = (first, next);
             }
-            heads.extend(self.lines[number].position(next).map(|position| Reverse((position, number, next))));
+            heads.push(Reverse((position, number, at)));
         }
         (self.heads, self.shapes_left) = (heads, shapes_left);
         placed
