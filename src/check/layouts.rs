@@ -164,6 +164,14 @@ impl<'a> Asked<'a> {
             Some(_) => self.catalogue.iter().filter(|p| entry.names(p) == Some(true)).collect(),
             None => self.meant(mig, config, entry, foreign),
         };
+        for slices in &entry.slices {
+            if Name::parse(&slices.profile.value).is_ok_and(|name| name.compute.is_some()) {
+                let message =
+                    format!("`{}` is a part of a slice, which no resource name fits", slices.profile.value);
+                let help = "under the strategy `mixed` the device plugin does not start on such a node";
+                findings.warning(file, &slices.profile.at, "parted-slice", message, help);
+            }
+        }
         let answered = |p: &'a Product| (p, entry.on(p).map(|mig| mig.layout));
         let answers: Vec<(&Product, Result<Layout, Infeasible>)> = meant.into_iter().map(answered).collect();
         for (product, answer) in &answers {

@@ -69,6 +69,13 @@ pub(super) enum Cut<'a> {
     Unknown,
 }
 
+impl Cut<'_> {
+    /// Whether a slice is divided into compute instances.
+    fn is_parted(&self) -> bool {
+        matches!(self, Cut::Mig { devices, .. } if devices.iter().any(|d| d.parted))
+    }
+}
+
 /// How a resource is shared.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SharedAs {
@@ -656,6 +663,8 @@ fn advertise(
     let mut product_label = label("");
     match strategy {
         Strategy::None => put("nvidia.com/gpu".to_owned(), u64::from(node.gpus)),
+        // No resource name fits a part of a slice, and the plugin does not start on finding one.
+        Strategy::Mixed if node.cuts.iter().any(Cut::is_parted) => {}
         Strategy::Mixed => {
             for cut in &node.cuts {
                 let Cut::Mig { devices, .. } = cut else {
@@ -669,22 +678,21 @@ fn advertise(
         }
         Strategy::Single => {
             let mut profiles = BTreeSet::new();
-            let (mut devices_sum, mut empty, mut whole, mut parted) = (0, false, false, false);
+            let (mut devices_sum, mut empty, mut whole) = (0, false, false);
             for cut in &node.cuts {
                 let Cut::Mig { devices, .. } = cut else {
                     whole = true;
                     continue;
                 };
                 empty |= devices.iter().all(|d| d.count == 0);
-                parted |= devices.iter().any(|d| d.parted);
-                profiles.extend(devices.iter().map(|d| d.profile.name().to_owned()));
+                profiles.extend(devices.iter().map(|d| (d.profile.name().to_owned(), d.parted)));
                 devices_sum += devices.iter().map(|d| u64::from(d.count)).sum::<u64>();
             }
             let all_whole = profiles.is_empty() && !empty;
             if all_whole {
                 put("nvidia.com/gpu".to_owned(), u64::from(node.gpus));
-            } else if profiles.len() == 1 && !empty && !whole && !parted {
-                let profile = profiles.first().expect("one of them");
+            } else if profiles.len() == 1 && !empty && !whole {
+                let (profile, _) = profiles.first().expect("one of them");
                 put("nvidia.com/gpu".to_owned(), devices_sum);
                 product_label = label(&format!("-MIG-{}", profile.replace('+', ".")));
             } else {
@@ -737,11 +745,13 @@ fn share<'a>(node: &mut Node<'a>, config: Config<'a>, findings: &mut Findings<'_
                 check_replicas(config.file, &shared.replicas, product, findings);
             } else {
                 let message = format!("time-slicing of `{name}` limits neither memory nor time");
-                let help = format!(
-                    "{replicas} pods share {} of one {}, and each can take it all",
-                    product.memory(),
-                    product.id()
-                );
+                let slice = name.strip_prefix("nvidia.com/mig-").and_then(|p| product.resolve_profile(p));
+                let (memory, device) = match slice {
+                    Some(profile) => (profile.memory(), profile.name()),
+                    None => (product.memory(), product.id()),
+                };
+                let help =
+                    format!("{replicas} pods share {memory} of one {device}, and each can take it all");
                 findings.warning(config.file, &shared.name.at, "no-limit", message, help);
             }
         }

@@ -168,6 +168,23 @@ pub(crate) const BROKEN: &[Broken] = &[
             "4:55 warning needs-places: on a100-40gb mig-parted would fail: no order of creation without places reaches this (it stands as 1g.5gb@0 1g.5gb@1 1g.5gb@2 1g.5gb@3 1g.5gb@4 1g.5gb@5 1g.10gb@6, which a checkpoint says (model of the driver, confidence medium))",
         ],
     },
+    Broken {
+        gpus: A100,
+        text: parted!("{devices: all, mig-enabled: true, mig-devices: {1c.3g.20gb: 6}}"),
+        expected: &[
+            "4:55 warning parted-slice: `1c.3g.20gb` is a part of a slice, which no resource name fits (under the strategy `mixed` the device plugin does not start on such a node)",
+        ],
+    },
+    Broken {
+        gpus: A100,
+        text: concat!(
+            parted!("{devices: all, mig-enabled: true, mig-devices: {1g.5gb: 7}}"),
+            "---\nversion: v1\nsharing:\n  timeSlicing:\n    resources: [{name: nvidia.com/mig-1g.5gb, replicas: 2}]\n"
+        ),
+        expected: &[
+            "9:24 warning no-limit: time-slicing of `nvidia.com/mig-1g.5gb` limits neither memory nor time (2 pods share 4864MiB of one 1g.5gb, and each can take it all)",
+        ],
+    },
     // mig-parted's checkpoint
     Broken {
         gpus: A100,
