@@ -8,10 +8,11 @@
 //! | part | asks |
 //! |---|---|
 //! | `layouts` | can the GPUs be cut as the file says, by the tool that reads it? |
-//! | `world` | what does each node offer then? |
+//! | `world`, `offer` | what does each node have, and what does its plugin advertise? |
 //! | `pods` | is there a node for each pod? |
 
 mod layouts;
+mod offer;
 mod pods;
 mod render;
 mod world;

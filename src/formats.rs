@@ -19,6 +19,7 @@
 //! Rules are those read in the programs' sources: mig-parted bd7160f, gpu-operator a22dbf6, nos
 //! 12e0a72, k8s-device-plugin 1b826ac, nebuly's fork 1e18198, dra-driver-gpu 2240711.
 
+mod checkpoint;
 mod cluster;
 mod document;
 mod dra;
@@ -27,6 +28,7 @@ pub mod nos;
 pub mod plugin;
 mod smi;
 
+pub use checkpoint::{Checkpoint, CheckpointDevice, Instance};
 pub use cluster::plan_of;
 pub use document::{Content, Document, Kind, read};
 pub use dra::{Claim, ClaimRequest, Class, Sharing};
@@ -230,7 +232,7 @@ pub fn export(plan: &Plan<'_>, format: Format) -> Result<Export, Vec<Refusal>> {
     }
     let text = match format {
         Format::MigParted => mig_parted::write(plan, &mut out),
-        Format::Checkpoint => mig_parted::write_checkpoint(plan, &mut out),
+        Format::Checkpoint => checkpoint::write(plan, &mut out),
         Format::GpuOperator => mig_parted::write_config_map(plan, &mut out),
         Format::NosGeometries => nos::write_geometries(plan, &mut out),
         Format::NosAnnotations => nos::write_annotations(plan, &mut out),

@@ -3,9 +3,9 @@
 use super::world::{MIG_CONFIG, World, reached};
 use super::{Findings, Placed};
 use crate::diag::nearest;
-use crate::formats::mig_parted::{Checkpoint, Infeasible, MigConfig, MigEntry, MigParted, Name};
+use crate::formats::mig_parted::{Infeasible, MigConfig, MigEntry, MigParted, Name};
 use crate::formats::nos::GeometryEntry;
-use crate::formats::{Class, Content, Script};
+use crate::formats::{Checkpoint, Class, Content, Script};
 use crate::gpu::driver::{self, Driver};
 use crate::gpu::{Catalogue, Layout, LayoutError, Product, Profile, State};
 use crate::manifest::Located;

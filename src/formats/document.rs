@@ -1,7 +1,8 @@
 //! Files of any of these formats, recognized by what is in them.
 
+use super::checkpoint::{self, Checkpoint};
 use super::dra::{self, Claim, Class};
-use super::mig_parted::{self, Checkpoint, MigParted};
+use super::mig_parted::{self, MigParted};
 use super::nos::{self, GeometryEntry, NosNode};
 use super::plugin::{self, Dialect, Plugin, Strategy};
 use super::smi::{self, Script};
@@ -217,7 +218,7 @@ fn recognize(tree: &Node) -> Option<Kind> {
 fn of_tree(tree: &Rc<Node>, kind: Kind, problems: &mut Vec<Problem>) -> Document {
     let content = match kind {
         Kind::MigParted => Content::MigParted(mig_parted::read(tree, problems)),
-        Kind::Checkpoint => Content::Checkpoint(mig_parted::read_checkpoint(tree, problems)),
+        Kind::Checkpoint => Content::Checkpoint(checkpoint::read(tree, problems)),
         Kind::NosGeometries => Content::Geometries(nos::read_geometries(tree, problems)),
         Kind::NvidiaPlugin => Content::Plugin(plugin::read(tree, Dialect::Nvidia, problems)),
         Kind::NebulyPlugin => Content::Plugin(plugin::read(tree, Dialect::Nebuly, problems)),

@@ -186,9 +186,8 @@ fn check_version(tree: &Node, problems: &mut Vec<Problem>) {
 fn read_request(tree: &Rc<Node>, problems: &mut Vec<Problem>) -> Option<ClaimRequest> {
     let name = text(tree, "name").map(|n| n.value).unwrap_or_default();
     let exactly = get(tree, "exactly").unwrap_or(tree);
-    if let Some(alternatives) = get(tree, "firstAvailable") {
+    if get(tree, "firstAvailable").is_some() {
         // Which alternative is taken depends on the cluster: nothing can be said of the devices.
-        let _ = alternatives;
         return None;
     }
     let Some(class) = text(exactly, "deviceClassName") else {

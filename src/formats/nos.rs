@@ -63,13 +63,11 @@ pub(super) fn read_geometries(tree: &Rc<Node>, problems: &mut Vec<Problem>) -> V
         items.into_iter().filter_map(|item| GeometryEntry::lower(item, problems)).collect();
     for (index, entry) in entries.iter().enumerate() {
         for model in &entry.models {
-            if let Some(later) =
-                entries[index + 1..].iter().flat_map(|e| &e.models).find(|m| m.value == model.value)
-            {
+            let mut later = entries[index + 1..].iter().flat_map(|e| &e.models);
+            if later.any(|m| m.value == model.value) {
                 let message = format!("`{}` is listed again further down", model.value);
                 let problem = Problem::new("no-effect", &model.at, message).warning();
                 problems.push(problem.help("nos keeps the later entry; this one does nothing for it"));
-                let _ = later;
             }
         }
         for (profile, _) in entry.geometries.iter().flat_map(|g| &g.slices) {
