@@ -47,7 +47,7 @@ fn world(workload: Workload, nodes: Vec<NodeGroup>, scheduler: SchedulerSpec, to
         name: "bench".to_owned(),
         seed: 1,
         workload: WorkloadSpec { translation: Some(translation), ..WorkloadSpec::default() },
-        cluster: ClusterSpec { nodes: nodes.clone(), node_lists: Vec::new() },
+        cluster: ClusterSpec { nodes: nodes.clone(), ..ClusterSpec::default() },
         scheduler,
         models: ModelsSpec::default(),
         report: ReportSpec::default(),

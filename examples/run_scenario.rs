@@ -99,7 +99,7 @@ fn variant(name: &str, mode: Mode) -> Scenario {
         name: name.to_owned(),
         seed: 1,
         workload: WorkloadSpec { generate: Some(pods), ..WorkloadSpec::default() },
-        cluster: ClusterSpec { nodes: vec![node], node_lists: Vec::new() },
+        cluster: ClusterSpec { nodes: vec![node], ..ClusterSpec::default() },
         scheduler: SchedulerSpec::default(),
         // Slower slices and neighbours are modelled, every pod as one that fills what it gets.
         models: ModelsSpec { sharing: true, ..ModelsSpec::default() },

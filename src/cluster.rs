@@ -2,25 +2,32 @@
 //!
 //! The one module that changes allocations. A node belongs to a [`NodeClass`] (everything about it
 //! that does not change), and its state is a few integers in arrays by [`NodeId`], so that a scan
-//! over nodes reads memory in order. What a GPU has left is one `u16`, whose meaning depends on the
-//! mode: see [`Share`]. Every change is logged, so that indexes over nodes can catch up lazily
+//! over nodes reads memory in order. What a GPU has left is one `u32`, whose meaning depends on the
+//! mode: see [`Share`]. A node that is cordoned, tainted, joins or leaves passes to another class; a GPU
+//! that is re-cut has other slices of its class's table standing. Every change is logged, so that indexes over nodes can catch up lazily
 //! ([`Cluster::changes_since`]).
 
 pub mod build;
 mod class;
+mod event;
 mod grant;
 pub mod spec;
 
 pub use class::{Hold, Need, NodeClass, Share, Slice, StaticRefusal};
+pub use event::{Change, Planned};
 pub use grant::{Grant, Placement};
 
 use crate::id::{GpuId, NodeId};
 use crate::units::{Mib, MilliCpu};
 use crate::workload::request::Request;
 use grant::{Take, bits, for_each_part, grant_matches, take_best};
+use std::collections::BTreeMap;
 
 /// Most GPUs that one node can have: a grant is a bit mask.
 pub const GPUS_PER_NODE_MAX: usize = 64;
+
+/// Most slices that a GPU is, or can be, cut into: what is free is a bit mask.
+pub const SLICES_MAX: usize = 32;
 
 /// Most CPU (thousandths) and memory (MiB) of a node. One less than 32 bits hold, so that a request
 /// cut to 32 bits still exceeds every node.
@@ -47,15 +54,21 @@ pub struct Cluster {
     class_of: Vec<u16>,
     /// Consecutive nodes of one class.
     runs: Vec<Run>,
+    /// Nodes that are there.
+    present: usize,
     /// 32 bits, so that a scan compares several nodes at once: 4 million cores, 4 PiB.
     cpu_free: Vec<u32>,
     memory_free: Vec<u32>,
     pods_free: Vec<u32>,
     /// First GPU of each node, with one entry more than nodes.
     gpu_start: Vec<u32>,
-    gpu_free: Vec<u16>,
+    gpu_free: Vec<u32>,
+    /// What each GPU has when nobody holds any of it: units, or the slices that stand on it.
+    gpu_full: Vec<u32>,
     /// Pods on each GPU.
     gpu_pods: Vec<u16>,
+    /// CPU, memory and pods beyond what a node has, once it has less than its pods hold.
+    debts: BTreeMap<NodeId, [u32; 3]>,
     /// The last changes: a ring of `names.len()` nodes, and how many there were in all.
     log: Vec<NodeId>,
     logged: u64,
@@ -65,7 +78,7 @@ impl Cluster {
     /// An empty cluster of `nodes`, each a name and an index into `classes`.
     ///
     /// # Panics
-    /// If a class is out of range, has more than [`GPUS_PER_NODE_MAX`] GPUs or 16 slices, or CPU or
+    /// If a class is out of range, has more than [`GPUS_PER_NODE_MAX`] GPUs or 32 slices, or CPU or
     /// memory beyond [`AMOUNT_MAX`].
     #[must_use]
     pub fn new(classes: Vec<NodeClass>, nodes: Vec<(String, u16)>) -> Cluster {
@@ -73,18 +86,21 @@ impl Cluster {
             assert!(usize::from(class.gpus) <= GPUS_PER_NODE_MAX, "a grant is a mask of 64 GPUs");
             assert!(class.cpu.0 <= AMOUNT_MAX && class.memory.0 <= AMOUNT_MAX, "free amounts are 32 bits");
             if let Share::Slices { slices, .. } = &class.share {
-                assert!(slices.len() <= 16, "free slices are a mask of 16");
+                assert!(slices.len() <= SLICES_MAX, "free slices are a mask of 32");
             }
         }
         let mut cluster = Cluster {
             names: Vec::with_capacity(nodes.len()),
             class_of: Vec::with_capacity(nodes.len()),
             runs: Vec::new(),
+            present: 0,
             cpu_free: Vec::with_capacity(nodes.len()),
             memory_free: Vec::with_capacity(nodes.len()),
             pods_free: Vec::with_capacity(nodes.len()),
             gpu_start: vec![0],
             gpu_free: Vec::new(),
+            gpu_full: Vec::new(),
+            debts: BTreeMap::new(),
             gpu_pods: Vec::new(),
             log: vec![NodeId(0); nodes.len()],
             logged: 0,
@@ -92,11 +108,6 @@ impl Cluster {
         };
         for (name, class) in nodes {
             let spec = &cluster.classes[usize::from(class)];
-            let (index, position) = (usize::from(class), cluster.names.len());
-            match cluster.runs.last_mut() {
-                Some(run) if run.class == index => run.nodes.end += 1,
-                _ => cluster.runs.push(Run { class: index, nodes: position..position + 1 }),
-            }
             cluster.names.push(name);
             cluster.class_of.push(class);
             cluster.cpu_free.push(spec.cpu.0 as u32);
@@ -106,8 +117,24 @@ impl Cluster {
             cluster.gpu_free.extend(std::iter::repeat_n(free, usize::from(spec.gpus)));
             cluster.gpu_start.push(cluster.gpu_free.len() as u32);
         }
+        cluster.gpu_full = cluster.gpu_free.clone();
         cluster.gpu_pods = vec![0; cluster.gpu_free.len()];
+        cluster.find_runs();
         cluster
+    }
+
+    /// What follows from the classes of all nodes.
+    fn find_runs(&mut self) {
+        self.runs.clear();
+        self.present =
+            self.class_of.iter().filter(|class| self.classes[usize::from(**class)].present).count();
+        for (position, class) in self.class_of.iter().enumerate() {
+            let class = usize::from(*class);
+            match self.runs.last_mut() {
+                Some(run) if run.class == class => run.nodes.end += 1,
+                _ => self.runs.push(Run { class, nodes: position..position + 1 }),
+            }
+        }
     }
 
     /// Number of nodes.
@@ -122,7 +149,24 @@ impl Cluster {
         self.names.is_empty()
     }
 
-    /// Number of GPUs.
+    /// Number of nodes that are there.
+    #[must_use]
+    pub fn nodes_present(&self) -> usize {
+        self.present
+    }
+
+    /// Whether nodes stay what they are: no class is kept for later, and all slices stand.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let used = |class: usize| self.class_of.iter().any(|of| usize::from(*of) == class);
+        let stands = |class: &NodeClass| match &class.share {
+            Share::Slices { slices, standing, .. } => slices.len() == standing.count_ones() as usize,
+            _ => true,
+        };
+        self.classes.iter().enumerate().all(|(index, class)| used(index) && stands(class))
+    }
+
+    /// Number of GPUs, those of nodes that are not there included.
     #[must_use]
     pub fn gpus(&self) -> usize {
         self.gpu_free.len()
@@ -172,8 +216,14 @@ impl Cluster {
 
     /// What each GPU of a node has left (see [`Share`]).
     #[must_use]
-    pub fn gpu_free(&self, node: NodeId) -> &[u16] {
+    pub fn gpu_free(&self, node: NodeId) -> &[u32] {
         &self.gpu_free[self.gpu_range(node)]
+    }
+
+    /// What each GPU of a node has when nobody holds any of it.
+    #[must_use]
+    pub fn gpu_full(&self, node: NodeId) -> &[u32] {
+        &self.gpu_full[self.gpu_range(node)]
     }
 
     /// Pods on each GPU of a node.
@@ -226,6 +276,7 @@ impl Cluster {
         alone.memory_free[0] = self.memory_free[node.index()];
         alone.pods_free[0] = self.pods_free[node.index()];
         alone.gpu_free.copy_from_slice(self.gpu_free(node));
+        alone.gpu_full.copy_from_slice(self.gpu_full(node));
         alone.gpu_pods.copy_from_slice(self.gpu_pods(node));
         alone
     }
@@ -262,9 +313,8 @@ impl Cluster {
             Need::Units { each, count } => {
                 let pods = self.gpu_pods(node);
                 let most = self.class(node).clients();
-                let able = |gpu: usize| each <= free[gpu] && pods[gpu] < most;
-                take_best(free.len(), usize::from(count), choice, able, |gpu| u32::from(free[gpu]))
-                    .map(Grant::Gpus)
+                let able = |gpu: usize| u32::from(each) <= free[gpu] && pods[gpu] < most;
+                take_best(free.len(), usize::from(count), choice, able, |gpu| free[gpu]).map(Grant::Gpus)
             }
             Need::Slices { mask, count: 1 } => {
                 let able = |gpu: usize| free[gpu] & mask != 0;
@@ -291,7 +341,8 @@ impl Cluster {
             Need::Units { each, count } => {
                 let most = self.class(node).clients();
                 let free = self.gpu_free(node).iter().zip(self.gpu_pods(node));
-                usize::from(count) <= free.filter(|(free, pods)| each <= **free && **pods < most).count()
+                usize::from(count)
+                    <= free.filter(|(free, pods)| u32::from(each) <= **free && **pods < most).count()
             }
             Need::Slices { mask, count } => {
                 let free: u32 = self.gpu_free(node).iter().map(|free| (free & mask).count_ones()).sum();
@@ -317,7 +368,9 @@ impl Cluster {
         for_each_part(need, &placement.grant, |gpu, take| {
             let free = &mut self.gpu_free[first + gpu];
             match take {
-                Take::Units(units) => *free = free.checked_sub(units).expect("bound GPU units are free"),
+                Take::Units(units) => {
+                    *free = free.checked_sub(u32::from(units)).expect("bound GPU units are free");
+                }
                 Take::Slice(bit) => {
                     assert!(*free & bit != 0, "a bound slice is free");
                     *free &= !bit;
@@ -339,24 +392,33 @@ impl Cluster {
     pub fn release(&mut self, request: &Request, placement: &Placement) {
         let node = placement.node.index();
         let class = self.class(placement.node);
-        let (need, full) = (class.need(request.gpu), class.full());
+        let need = class.need(request.gpu);
         let (cpu, memory, pods) = (class.cpu.0, class.memory.0, class.pods);
-        self.cpu_free[node] += cut(request.cpu.0);
-        self.memory_free[node] += cut(request.memory.0);
-        self.pods_free[node] += 1;
+        let mut back = [cut(request.cpu.0), cut(request.memory.0), 1];
+        if let Some(debt) = self.debts.get_mut(&placement.node) {
+            for (back, debt) in back.iter_mut().zip(debt) {
+                let paid = (*back).min(*debt);
+                *back -= paid;
+                *debt -= paid;
+            }
+        }
+        self.cpu_free[node] += back[0];
+        self.memory_free[node] += back[1];
+        self.pods_free[node] += back[2];
         assert!(u64::from(self.cpu_free[node]) <= cpu, "released CPU was held");
         assert!(u64::from(self.memory_free[node]) <= memory, "released memory was held");
         assert!(self.pods_free[node] <= pods, "a released pod had a slot");
         let first = self.gpu_start[node] as usize;
         for_each_part(need, &placement.grant, |gpu, take| {
-            let free = &mut self.gpu_free[first + gpu];
+            let (free, full) = (&mut self.gpu_free[first + gpu], self.gpu_full[first + gpu]);
             match take {
                 Take::Units(units) => {
-                    *free += units;
+                    *free += u32::from(units);
                     assert!(*free <= full, "released GPU units were held");
                 }
                 Take::Slice(bit) => {
                     assert!(*free & bit == 0, "a released slice was held");
+                    assert!(full & bit != 0, "a held slice stands");
                     *free |= bit;
                 }
             }
@@ -366,6 +428,60 @@ impl Cluster {
             *pods = pods.checked_sub(1).expect("a released GPU had a pod");
         }
         self.changed(placement.node);
+    }
+
+    /// A node passes to another class: it is cordoned, tainted or labelled, joins or leaves, or has other
+    /// allocatable amounts. What its pods hold beyond these is owed: freed room pays it off first.
+    ///
+    /// *O*(nodes).
+    ///
+    /// # Panics
+    /// If the other class has other GPUs, or the node has pods and leaves.
+    pub fn set_class(&mut self, node: NodeId, class: u16) {
+        let at = node.index();
+        let (was, is) = (self.class(node), &self.classes[usize::from(class)]);
+        assert!(was.gpus == is.gpus && was.share == is.share, "a node keeps its GPUs and their mode");
+        let debt = self.debts.get(&node).copied().unwrap_or_default();
+        let used = [
+            cut(was.cpu.0) - self.cpu_free[at] + debt[0],
+            cut(was.memory.0) - self.memory_free[at] + debt[1],
+            was.pods - self.pods_free[at] + debt[2],
+        ];
+        assert!(is.present || used[2] == 0, "a node that leaves has no pods");
+        let has = [cut(is.cpu.0), cut(is.memory.0), is.pods];
+        let free: [u32; 3] = std::array::from_fn(|i| has[i].saturating_sub(used[i]));
+        let debt: [u32; 3] = std::array::from_fn(|i| used[i].saturating_sub(has[i]));
+        [self.cpu_free[at], self.memory_free[at], self.pods_free[at]] = free;
+        if debt == [0; 3] {
+            self.debts.remove(&node);
+        } else {
+            self.debts.insert(node, debt);
+        }
+        self.class_of[at] = class;
+        self.find_runs();
+        self.changed(node);
+    }
+
+    /// A GPU is re-cut: the slices of this mask, of its class's table, stand on it from now on.
+    ///
+    /// # Panics
+    /// If a slice that is held would go, or slices that stand would overlap.
+    pub fn recut(&mut self, node: NodeId, gpu: u8, standing: u32) {
+        let Share::Slices { slices, .. } = &self.class(node).share else {
+            panic!("only MIG GPUs are re-cut")
+        };
+        let mut taken = 0_u64;
+        for slice in bits(u64::from(standing)).map(|bit| &slices[usize::from(bit)]) {
+            let places = ((1_u64 << slice.size) - 1) << slice.start;
+            assert!(taken & places == 0, "slices that stand do not overlap");
+            taken |= places;
+        }
+        let at = self.gpu_id(node, gpu).index();
+        let held = self.gpu_full[at] & !self.gpu_free[at];
+        assert!(held & !standing == 0, "a slice that is held stays");
+        self.gpu_full[at] = standing;
+        self.gpu_free[at] = standing & !held;
+        self.changed(node);
     }
 
     fn changed(&mut self, node: NodeId) {
@@ -388,7 +504,6 @@ mod tests {
     use crate::id::SliceId;
     use crate::workload::Constraint;
     use crate::workload::request::{GpuRequest, Unit};
-    use std::collections::BTreeMap;
 
     fn class(gpus: u16, share: Share) -> NodeClass {
         NodeClass {
@@ -402,6 +517,8 @@ mod tests {
             labels: BTreeMap::new(),
             taints: Vec::new(),
             price_per_hour: None,
+            unschedulable: false,
+            present: true,
         }
     }
 
@@ -447,6 +564,7 @@ mod tests {
         };
         let share = Share::Slices {
             slices: vec![slice(0, 4, 4, 3), slice(1, 0, 1, 1), slice(1, 1, 1, 1)],
+            standing: 0b111,
             compute: 7,
         };
         let mut cluster = one(share, 1);

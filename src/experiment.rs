@@ -13,7 +13,7 @@ pub use inputs::{Inputs, QUICKSTART, QUICKSTART_TRACE};
 pub use pods_csv::write_pods;
 
 use crate::cluster::spec::NodeGroup;
-use crate::cluster::{Cluster, GPU_PARTS, Share};
+use crate::cluster::{Cluster, GPU_PARTS, Planned, Share};
 use crate::diag::Diagnostic;
 use crate::gpu::Catalogue;
 use crate::id::{PodId, ShapeId};
@@ -25,8 +25,9 @@ use crate::sched::Scheduler;
 use crate::sched::score::{Score, Scores};
 use crate::sched::spec::Profile;
 use crate::sim::check::Checker;
-use crate::sim::{self, Decider, KubeScheduler, Outcome, Setup};
+use crate::sim::{self, Decider, Fate, KubeScheduler, Outcome, Setup};
 use crate::units::Time;
+use crate::workload::policy::{self, Budgets};
 use crate::workload::request::{Request, Rule, Sharing, SliceNames, Translation, share_milli};
 use crate::workload::view::Pods;
 use crate::workload::{Demand, GpuDemand, Workload};
@@ -45,6 +46,8 @@ pub struct World {
     shape_of: Vec<ShapeId>,
     slices: SliceNames,
     cluster: Cluster,
+    planned: Vec<Planned>,
+    budgets: Budgets,
     scores: Scores,
     speeds: Option<perf::Model>,
     /// Parts of a GPU that each demand keeps busy when it has all it asks for.
@@ -87,7 +90,9 @@ pub fn prepare(
     };
     let catalogue = &*scenario.catalogue();
     let mut slices = SliceNames::default();
-    let cluster = crate::cluster::build::build(nodes, catalogue, &mut slices).map_err(|errors| {
+    let events = &scenario.cluster.events;
+    let built = crate::cluster::build::build(nodes, events, catalogue, &mut slices);
+    let (cluster, planned) = built.map_err(|errors| {
         errors.iter().map(|e| error("bad-cluster", e.to_string(), e.help())).collect::<Vec<_>>()
     })?;
     let translation = translation(scenario, &cluster).map_err(|message| {
@@ -104,6 +109,15 @@ pub fn prepare(
         let help = "say `scheduler: {profile: ideal}`, which starts gangs together".to_owned();
         return Err(vec![error("gangs", message, Some(help))]);
     }
+    let workload = match scenario.workload.priority_classes.as_slice() {
+        [] => workload,
+        classes => {
+            let mut workload = Workload::clone(&workload);
+            policy::prioritize(&mut workload, classes);
+            Arc::new(workload)
+        }
+    };
+    let budgets = Budgets::new(&scenario.workload.disruption_budgets, &workload);
     let (requests, shape_of) = shapes(&by_demand);
     let demand_parts =
         workload.demands.iter().map(|d| parts(d.gpu, &workload, &translation, catalogue)).collect();
@@ -117,6 +131,8 @@ pub fn prepare(
         shape_of,
         slices,
         cluster,
+        planned,
+        budgets,
         scores,
         speeds,
         demand_parts,
@@ -306,6 +322,12 @@ impl World {
             queue_limit: self.scenario.workload.queue_limit,
             cycle: spec.cycle,
             speeds: self.speeds.as_ref(),
+            planned: &self.planned,
+            fate: Fate {
+                grace: self.scenario.workload.grace,
+                evicted: self.scenario.workload.evicted,
+                budgets: &self.budgets,
+            },
         };
         sim::run(setup, self.cluster.clone(), decider, &mut (&mut checker, observer))
     }

@@ -118,11 +118,14 @@ pub struct Fairness {
 /// unclaimed    I − min(I, W)  nobody waits for it
 /// ```
 ///
+/// What is idle on nodes that are cordoned is `unavailable`, and not in `I`. Nodes that are not there
+/// count for nothing.
+///
 /// Two more parts belong here and have no field until something can fill them: GPUs that stand still
 /// for a re-cut, and work that is lost when a pod is evicted or fails, which leaves `useful`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct GpuTime {
-    /// GPUs × window.
+    /// GPUs that are there × window.
     pub total: f64,
     /// Work done.
     pub useful: f64,
@@ -136,12 +139,14 @@ pub struct GpuTime {
     pub fragmented: f64,
     /// Idle while nobody waits for it.
     pub unclaimed: f64,
+    /// Idle on nodes that take no new pods.
+    pub unavailable: f64,
 }
 
 impl GpuTime {
     /// The parts with their terms in [`DEFINITIONS`].
     #[must_use]
-    pub fn parts(&self) -> [(&'static str, f64); 6] {
+    pub fn parts(&self) -> [(&'static str, f64); 7] {
         [
             ("useful", self.useful),
             ("slowed", self.slowed),
@@ -149,6 +154,7 @@ impl GpuTime {
             ("unscheduled", self.unscheduled),
             ("fragmented", self.fragmented),
             ("unclaimed", self.unclaimed),
+            ("unavailable", self.unavailable),
         ]
     }
 }
@@ -385,6 +391,7 @@ pub const DEFINITIONS: &[(&str, &str)] = &[
         "Of all GPU time, what was idle and asked for by pods that waited, and that none of them could use where it stood: cut into other slices, scattered over GPUs and nodes, or without CPU or memory beside it.",
     ),
     ("unclaimed", "Of all GPU time, what was idle beyond what waiting pods asked for."),
+    ("unavailable", "Of all GPU time, what was idle on nodes that are cordoned."),
     (
         "service",
         "Σ work done ÷ Σ time from arrival to departure, over all pods of a group: 1 where all ran at once at full speed.",

@@ -59,7 +59,20 @@ impl Plugins {
     }
 }
 
-/// One thing that happened to one pod.
+/// Why a pod must go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doom {
+    /// A pod of higher priority needs the room.
+    Preempted(PodId),
+    /// Its node is drained.
+    Drained,
+    /// Its node has a NoExecute taint that it does not tolerate.
+    Tainted,
+    /// Its slice is cut away.
+    Recut,
+}
+
+/// One thing that happened to one pod or node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record<'a> {
     /// It was created and waits.
@@ -97,19 +110,24 @@ pub enum Record<'a> {
         /// How fast from now on.
         speed: Speed,
     },
-    /// It must go for a pod of higher priority, and keeps its place until its grace ends.
+    /// It must go, and keeps its place until its grace ends.
     Doomed {
         /// Who.
         pod: PodId,
-        /// For whom.
-        by: PodId,
+        /// Why.
+        why: Doom,
     },
-    /// Its grace ended: it lost its place and its work.
+    /// Its grace ended, or its node left: it lost its place and its work.
     Evicted {
         /// Who.
         pod: PodId,
-        /// Whether it is created anew and waits again; otherwise it is gone.
+        /// Whether it will be created anew, and counts as waiting until then; otherwise it is gone.
         returns: bool,
+    },
+    /// It was created anew after an eviction, and waits to be tried.
+    Returned {
+        /// Who.
+        pod: PodId,
     },
     /// It ran to its end and left.
     Finished {
@@ -125,6 +143,22 @@ pub enum Record<'a> {
     TurnedAway {
         /// Who.
         pod: PodId,
+    },
+    /// A node passed to another class: it joined, left, was cordoned, tainted, or changed otherwise.
+    NodeChanged {
+        /// Which.
+        node: NodeId,
+        /// Its class from now on.
+        class: u16,
+    },
+    /// A GPU was re-cut.
+    Recut {
+        /// Its node.
+        node: NodeId,
+        /// Its number there.
+        gpu: u8,
+        /// The slices that stand on it from now on, of its class's table.
+        standing: u32,
     },
     /// It fits no node of the empty cluster and left at once.
     NeverFits {

@@ -55,7 +55,7 @@ pub struct Scheduler<'a> {
 }
 
 impl<'a> Scheduler<'a> {
-    /// A scheduler for `pods` on `cluster`, which is empty as yet and whose nodes must not change.
+    /// A scheduler for `pods` on `cluster`, which is empty as yet.
     ///
     /// `seed` decides ties where the scheduler's settings say so.
     #[must_use]
@@ -99,7 +99,8 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Whether `pod` (the first of its gang) could be placed on the empty cluster: all members at
-    /// once, each where the scores put it beside those before it, the first of equal nodes.
+    /// once, each where the scores put it beside those before it, the first of equal nodes. Where nodes
+    /// change later, a gang is given the benefit of the doubt.
     #[must_use]
     pub fn can_ever_fit(&mut self, pod: PodId) -> bool {
         let shape = self.pods.shape(pod);
@@ -110,7 +111,7 @@ impl<'a> Scheduler<'a> {
         if let Some(known) = self.gang_fits.get(&group) {
             return *known;
         }
-        let fits = self.gang_fits_empty(pod);
+        let fits = !self.empty.is_settled() || self.gang_fits_empty(pod);
         self.gang_fits.insert(group, fits);
         fits
     }
@@ -134,7 +135,7 @@ impl<'a> Scheduler<'a> {
         let member = self.pods.members(pod).find(|m| !alone(m)).unwrap_or(pod);
         let shape = self.pods.shape(member);
         let counts = self.rows.refusals(&self.shapes[shape.index()], &self.empty);
-        self.message(shape, counts, reasons)
+        self.message(shape, self.empty.nodes_present(), counts, reasons)
     }
 
     /// A pod (the first of its gang) starts to wait.
@@ -219,12 +220,17 @@ impl<'a> Scheduler<'a> {
     pub fn explain(&mut self, pod: PodId, cluster: &Cluster, reasons: &mut Reasons) -> ReasonId {
         let shape = self.pods.shape(pod);
         let counts = self.rows.refusals(&self.shapes[shape.index()], cluster);
-        self.message(shape, counts, reasons)
+        self.message(shape, cluster.nodes_present(), counts, reasons)
     }
 
-    fn message(&self, shape: ShapeId, counts: Vec<(u8, u32)>, reasons: &mut Reasons) -> ReasonId {
+    fn message(
+        &self,
+        shape: ShapeId,
+        nodes: usize,
+        counts: Vec<(u8, u32)>,
+        reasons: &mut Reasons,
+    ) -> ReasonId {
         let request = &self.pods.requests[shape.index()];
-        let (slices, nodes) = (self.pods.slices, self.empty.len());
-        filter::message(&counts, request, slices, nodes, reasons)
+        filter::message(&counts, request, self.pods.slices, nodes, reasons)
     }
 }

@@ -4,10 +4,12 @@
 //! state through [`Cluster`] alone and emits records. Arrivals only enqueue; placing happens in
 //! cycles, so ten arrivals in one instant cost one cycle.
 
+mod api;
 pub mod check;
+mod disruption;
 mod kube;
 
-use crate::cluster::{Cluster, Placement};
+use crate::cluster::{Cluster, Placement, Planned};
 use crate::engine::{Calendar, Epoch, Rank};
 use crate::id::{NodeId, PodId};
 use crate::perf;
@@ -16,6 +18,8 @@ use crate::sched::{Decision, Scheduler};
 use crate::units::{Span, Speed, Time, Work};
 use crate::workload::Truth;
 use crate::workload::view::Pods;
+use disruption::Disruptions;
+pub use disruption::Fate;
 pub use kube::KubeScheduler;
 
 /// What can happen. The target of an event is a row of the table it names.
@@ -27,6 +31,12 @@ pub enum Event {
     Finish,
     /// The grace of the pod in this running slot ends.
     Evict,
+    /// The call that binds this pod goes through.
+    Bind,
+    /// This planned event happens.
+    Planned,
+    /// A drain of this node goes on.
+    Drain,
     /// An evicted pod is created anew.
     Return,
     /// The next pods are created.
@@ -41,13 +51,18 @@ pub enum Event {
 
 impl Event {
     /// All kinds by rank.
-    const RANKED: [Event; 8] = [
+    const RANKED: [Event; 11] = [
         // kube-scheduler's own clocks come before what the world does at the same instant.
         Event::Timer,
         // What frees room comes before what asks for it: a pod that arrives as another leaves
         // finds the room free.
         Event::Finish,
         Event::Evict,
+        Event::Bind,
+        // Nodes change before pods arrive for them, and a node that pods have just left is drained
+        // of nobody.
+        Event::Planned,
+        Event::Drain,
         Event::Return,
         // Everybody of an instant stands in the queue before the scheduler looks.
         Event::Arrive,
@@ -88,6 +103,10 @@ pub struct Setup<'a> {
     pub cycle: Span,
     /// Slowdown by slice and neighbours; `None` runs everything at full speed.
     pub speeds: Option<&'a perf::Model>,
+    /// What happens to nodes, in order of time.
+    pub planned: &'a [Planned],
+    /// What becomes of pods that must go.
+    pub fate: Fate<'a>,
 }
 
 /// Who decides.
@@ -130,6 +149,7 @@ pub fn run(
         waiting: 0,
         departed: 0,
         reasons: Reasons::default(),
+        disruptions: Disruptions::new(setup.fate.budgets, setup.planned.len()),
         setup,
         cluster,
         decider,
@@ -139,6 +159,9 @@ pub fn run(
         && !world.observer.keeps_reasons()
     {
         kube.forget_messages();
+    }
+    for (index, planned) in setup.planned.iter().enumerate() {
+        world.calendar.schedule(planned.at, Event::Planned, index as u32);
     }
     world.plan_arrival();
     let mut events = 0;
@@ -153,6 +176,9 @@ pub fn run(
             Event::Timer => world.timer(event.epoch),
             Event::Finish => world.finish(event.target, event.epoch),
             Event::Evict => world.evict(event.target, event.epoch),
+            Event::Bind => world.bind(PodId(event.target)),
+            Event::Planned => world.planned(event.target),
+            Event::Drain => world.drain(NodeId(event.target)),
             Event::Return => world.come_back(PodId(event.target)),
             Event::Arrive => world.arrive(),
             Event::CycleEnd => world.cycle_end(),
@@ -200,6 +226,7 @@ struct World<'a, 'o, O> {
     waiting: u64,
     departed: u64,
     reasons: Reasons,
+    disruptions: Disruptions,
     observer: &'o mut O,
 }
 
@@ -268,7 +295,9 @@ impl<O: Observer> World<'_, '_, O> {
     fn enqueue(&mut self, first: PodId) {
         match &mut self.decider {
             Decider::Ideal(scheduler) => scheduler.enqueue(first),
-            Decider::Kube(kube) => kube.arrive(first, &self.setup.pods, self.calendar.now()),
+            Decider::Kube(kube) => {
+                kube.arrive(first, &self.setup.pods, self.setup.fate.budgets, self.calendar.now())
+            }
         }
     }
 
@@ -393,6 +422,7 @@ impl<O: Observer> World<'_, '_, O> {
         };
         self.running.get_mut(slot).speed = speed;
         self.emit(Record::Bound { pod, node, grant: &grant, speed });
+        self.count_started(pod);
         self.plan_finish(slot);
         self.neighbours_changed(node, &grant, Some(slot));
         slot
@@ -421,15 +451,18 @@ impl<O: Observer> World<'_, '_, O> {
         run.settle(now);
         assert!(run.left == Work::default(), "a pod ends when its work is done");
         self.set_state_of(run.pod, State::Running, State::Gone);
+        self.count_finished(&run);
         self.cluster.release(self.setup.pods.request(run.pod), &run.placement);
         self.departed += 1;
         self.emit(Record::Finished { pod: run.pod });
         self.neighbours_changed(run.placement.node, &run.placement.grant, None);
-        self.freed(run.pod, run.placement.node);
+        self.freed(run.pod, &run.placement);
     }
 
     /// Room was freed: whoever could use it is tried.
-    fn freed(&mut self, pod: PodId, node: NodeId) {
+    fn freed(&mut self, pod: PodId, placement: &Placement) {
+        self.recut_after(placement);
+        let node = placement.node;
         let ready = match &mut self.decider {
             Decider::Ideal(scheduler) => {
                 scheduler.freed(node, &self.cluster);
@@ -513,6 +546,20 @@ impl Running {
                 (self.slots.len() - 1) as u32
             }
         }
+    }
+
+    fn has(&self, slot: u32) -> bool {
+        self.slots[slot as usize].is_some()
+    }
+
+    /// The slots of some pods, in order of these. *O*(slots).
+    fn slots_where(&self, wanted: impl Fn(&Run) -> bool) -> Vec<u32> {
+        let of = |(slot, run): (usize, &Option<Run>)| {
+            run.as_ref().filter(|run| wanted(run)).map(|run| (run.pod, slot as u32))
+        };
+        let mut found: Vec<(PodId, u32)> = self.slots.iter().enumerate().filter_map(of).collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, slot)| slot).collect()
     }
 
     fn get(&self, slot: u32) -> &Run {

@@ -5,6 +5,7 @@
 //! ([`request::Rule`]). Pods with equal demands share one entry, so translating a million pods
 //! translates a few hundred demands.
 
+pub mod policy;
 pub mod request;
 pub mod view;
 
@@ -29,6 +30,8 @@ pub struct Pod {
     /// Pods that must start together, this one first: 1 for a pod alone, n for the first of a gang
     /// of n, 0 for its other members, which follow it.
     pub gang: u32,
+    /// `preemptionPolicy: Never`: it evicts nobody.
+    pub never_preempts: bool,
 }
 
 /// What a pod will really take. Held by the simulation alone; a policy is never handed one.
@@ -236,6 +239,7 @@ impl Builder {
             namespace,
             priority: row.priority,
             gang: row.gang,
+            never_preempts: false,
         });
         self.workload.truths.push(Truth { work: row.work });
         self.workload.names.push(row.name);

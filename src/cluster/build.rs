@@ -1,8 +1,10 @@
 //! From what a scenario says about nodes to a cluster, checked against the GPU catalogue.
 
-use super::spec::{Mode, Mps, NodeGroup};
-use super::{AMOUNT_MAX, Cluster, GPUS_PER_NODE_MAX, NodeClass, Share, Slice};
+use super::event::{self, Planned};
+use super::spec::{EventKind, EventSpec, Mode, Mps, NodeGroup};
+use super::{AMOUNT_MAX, Cluster, GPUS_PER_NODE_MAX, NodeClass, SLICES_MAX, Share, Slice};
 use crate::gpu::{Catalogue, Layout, LayoutError, Product};
+use crate::units::Span;
 use crate::workload::request::SliceNames;
 
 /// Why a group of nodes cannot exist. [`BuildError::help`] says what could.
@@ -37,7 +39,7 @@ pub enum BuildError {
         gpus: u16,
     },
     /// More slices on one GPU than a mask holds, which no product reaches.
-    #[error("node group `{group}`: {slices} slices on one GPU; slicewise counts up to 16")]
+    #[error("node group `{group}`: {slices} slices on one GPU; slicewise counts up to {SLICES_MAX}")]
     TooManySlices {
         /// Node group.
         group: String,
@@ -51,6 +53,24 @@ pub enum BuildError {
         group: String,
         /// CPU or memory asked for.
         amount: String,
+    },
+    /// An event names nobody.
+    #[error("an event of the cluster names `{name}`, which is no node and no group of nodes")]
+    UnknownNode {
+        /// The name.
+        name: String,
+        /// Who is probably meant.
+        suggestion: Option<String>,
+    },
+    /// An event cannot happen.
+    #[error("the event at {at}: node `{node}` {why}")]
+    Event {
+        /// Node.
+        node: String,
+        /// When.
+        at: Span,
+        /// Why not.
+        why: String,
     },
     /// Neither groups nor lists name a node.
     #[error("the cluster has no nodes")]
@@ -67,7 +87,10 @@ impl BuildError {
             }
             BuildError::Layout { error, .. } => error.help(),
             BuildError::TooManyGpus { .. } => Some("use several nodes".to_owned()),
-            BuildError::TooManySlices { .. } => None,
+            BuildError::TooManySlices { .. } | BuildError::Event { .. } => None,
+            BuildError::UnknownNode { suggestion, .. } => {
+                suggestion.as_ref().map(|word| format!("did you mean `{word}`?"))
+            }
             BuildError::TooLarge { .. } => Some("a node has up to 4,294,967 CPUs and 4,095 TiB".to_owned()),
             BuildError::NoNodes => {
                 Some("give `cluster.nodes` a group with a `count` of at least 1".to_owned())
@@ -77,20 +100,22 @@ impl BuildError {
 }
 
 /// The cluster of these groups, in order, nodes named `<group>-<i>` (a group of one that is flagged
-/// `single` keeps the bare name, as nodes of a list do).
+/// `single` keeps the bare name, as nodes of a list do), and what is planned to happen to it.
 ///
 /// # Errors
 /// Every reason why it cannot be built.
 pub fn build(
     groups: &[(NodeGroup, bool)],
+    events: &[EventSpec],
     catalogue: &Catalogue,
     slices: &mut SliceNames,
-) -> Result<Cluster, Vec<BuildError>> {
+) -> Result<(Cluster, Vec<Planned>), Vec<BuildError>> {
     let mut classes: Vec<NodeClass> = Vec::new();
-    let mut nodes = Vec::new();
+    let mut nodes: Vec<(String, u16)> = Vec::new();
+    let mut group_of = Vec::new();
     let mut errors = Vec::new();
     for (group, single) in groups {
-        let class = match class(group, catalogue, slices) {
+        let class = match class(group, &recuts(group, *single, events), catalogue, slices) {
             Ok(class) => class,
             Err(error) => {
                 errors.push(error);
@@ -104,14 +129,39 @@ pub fn build(
         let index = u16::try_from(index).expect("fewer than 65,536 kinds of node");
         let name = |i: u32| if *single { group.name.clone() } else { format!("{}-{i}", group.name) };
         nodes.extend((0..group.count).map(|i| (name(i), index)));
+        group_of.resize(nodes.len(), group.name.clone());
     }
     if nodes.is_empty() && errors.is_empty() {
         errors.push(BuildError::NoNodes);
     }
-    if errors.is_empty() { Ok(Cluster::new(classes, nodes)) } else { Err(errors) }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let known = event::Nodes { classes: &mut classes, nodes: &mut nodes, groups: &group_of };
+    let planned = event::plan(events, known, catalogue)?;
+    Ok((Cluster::new(classes, nodes), planned))
 }
 
-fn class(group: &NodeGroup, catalogue: &Catalogue, slices: &mut SliceNames) -> Result<NodeClass, BuildError> {
+/// The layouts that nodes of a group are re-cut to.
+fn recuts<'e>(group: &NodeGroup, single: bool, events: &'e [EventSpec]) -> Vec<&'e [String]> {
+    let meant = |name: &String| match name.strip_prefix(&group.name) {
+        Some("") => true,
+        Some(rest) => !single && rest.starts_with('-'),
+        None => false,
+    };
+    let layout = |event: &'e EventSpec| match &event.change {
+        EventKind::Recut(recut) if event.nodes.iter().any(meant) => Some(&recut.layout[..]),
+        _ => None,
+    };
+    events.iter().filter_map(layout).collect()
+}
+
+fn class(
+    group: &NodeGroup,
+    recuts: &[&[String]],
+    catalogue: &Catalogue,
+    slices: &mut SliceNames,
+) -> Result<NodeClass, BuildError> {
     let (model, gpus) = group.gpus.as_ref().map_or(("", 0), |gpus| (gpus.model.as_str(), gpus.count));
     if GPUS_PER_NODE_MAX < usize::from(gpus) {
         return Err(BuildError::TooManyGpus { group: group.name.clone(), gpus });
@@ -124,7 +174,7 @@ fn class(group: &NodeGroup, catalogue: &Catalogue, slices: &mut SliceNames) -> R
         return Err(too_large(group.memory.to_string()));
     }
     let product = catalogue.find(model);
-    let share = share(group, product, model, catalogue, slices)?;
+    let share = share(group, recuts, product, model, catalogue, slices)?;
     Ok(NodeClass {
         cpu: group.cpu,
         memory: group.memory,
@@ -136,15 +186,18 @@ fn class(group: &NodeGroup, catalogue: &Catalogue, slices: &mut SliceNames) -> R
         labels: group.labels.clone(),
         taints: group.taints.clone(),
         price_per_hour: group.price_per_hour,
+        unschedulable: false,
+        present: true,
     })
 }
 
 fn share(
     group: &NodeGroup,
+    recuts: &[&[String]],
     product: Option<&Product>,
     model: &str,
     catalogue: &Catalogue,
-    slices: &mut SliceNames,
+    names: &mut SliceNames,
 ) -> Result<Share, BuildError> {
     let needed = |mode| {
         product.ok_or_else(|| BuildError::UnknownGpu {
@@ -167,12 +220,21 @@ fn share(
             let product = needed("MIG")?;
             let layout = Layout::place(product, profiles)
                 .map_err(|error| BuildError::Layout { group: group.name.clone(), error: Box::new(error) })?;
-            let slices: Vec<Slice> =
-                layout.slices(product).iter().map(|slice| lower(slice, product, slices)).collect();
-            if 16 < slices.len() {
+            let mut slices: Vec<Slice> =
+                layout.slices(product).iter().map(|slice| lower(slice, product, names)).collect();
+            let standing = ((1_u64 << slices.len()) as u32).wrapping_sub(1);
+            // A layout that cannot be is told where its event is looked at.
+            for layout in recuts.iter().filter_map(|profiles| Layout::place(product, profiles).ok()) {
+                for slice in layout.slices(product) {
+                    if slices.iter().all(|known| known.label != label(&slice, product)) {
+                        slices.push(lower(&slice, product, names));
+                    }
+                }
+            }
+            if SLICES_MAX < slices.len() {
                 return Err(BuildError::TooManySlices { group: group.name.clone(), slices: slices.len() });
             }
-            Share::Slices { slices, compute: product.compute_slices() }
+            Share::Slices { slices, standing, compute: product.compute_slices() }
         }
     })
 }
@@ -181,11 +243,16 @@ fn lower(slice: &crate::gpu::Slice, product: &Product, names: &mut SliceNames) -
     let profile = &product.profiles()[usize::from(slice.profile)];
     Slice {
         profile: names.intern(profile.name()),
-        label: format!("{}@{}", profile.name(), slice.start),
+        label: label(slice, product),
         start: slice.start,
         size: profile.memory_slices(),
         compute: profile.compute_slices(),
     }
+}
+
+/// A slice for people: `3g.20gb@4`.
+pub(super) fn label(slice: &crate::gpu::Slice, product: &Product) -> String {
+    format!("{}@{}", product.profiles()[usize::from(slice.profile)].name(), slice.start)
 }
 
 #[cfg(test)]
@@ -211,14 +278,15 @@ mod tests {
     }
 
     fn build_one(group: NodeGroup) -> Result<Cluster, Vec<BuildError>> {
-        build(&[(group, false)], Catalogue::builtin(), &mut SliceNames::default())
+        let built = build(&[(group, false)], &[], Catalogue::builtin(), &mut SliceNames::default());
+        built.map(|(cluster, _)| cluster)
     }
 
     #[test]
     fn slices_stand_at_legal_places() {
         let mode = Mode::Mig(["3g", "1g", "1g", "1g", "1g"].map(str::to_owned).to_vec());
         let cluster = build_one(group("a100-40gb", mode)).expect("legal with the 3g at 4");
-        let Share::Slices { slices, compute } = &cluster.class(NodeId(1)).share else { panic!("MIG") };
+        let Share::Slices { slices, compute, .. } = &cluster.class(NodeId(1)).share else { panic!("MIG") };
         let labels: Vec<_> = slices.iter().map(|s| s.label.as_str()).collect();
         assert_eq!(labels, ["1g.5gb@0", "1g.5gb@1", "1g.5gb@2", "1g.5gb@3", "3g.20gb@4"]);
         assert_eq!((*compute, cluster.name(NodeId(1)), cluster.gpus()), (7, "g-1", 16));

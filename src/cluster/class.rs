@@ -28,10 +28,13 @@ pub enum Share {
         /// Whether MPS or time-slicing stands behind them.
         mps: bool,
     },
-    /// A static MIG layout; free is a bit mask over these slices.
+    /// MIG; free is a bit mask over these slices.
     Slices {
-        /// The slices of every GPU, at most 16.
+        /// The slices that a GPU is, or can be, cut into, at most 32: those of its layout where that
+        /// stays, and all that ever stand where it is re-cut.
         slices: Vec<Slice>,
+        /// Those of them that every GPU is cut into at first.
+        standing: u32,
         /// Compute slices of the whole GPU.
         compute: u8,
     },
@@ -52,7 +55,7 @@ impl Share {
     }
 }
 
-/// A MIG slice of a static layout.
+/// A MIG slice at its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slice {
     /// Its profile.
@@ -91,6 +94,10 @@ pub struct NodeClass {
     pub taints: Vec<spec::Taint>,
     /// Price of a node for an hour.
     pub price_per_hour: Option<f64>,
+    /// Cordoned: takes no new pods, but for those that tolerate it.
+    pub unschedulable: bool,
+    /// Whether such a node is there: one that has not joined yet, or has left, is not.
+    pub present: bool,
 }
 
 /// What a request takes from each of its GPUs on nodes of one class.
@@ -108,7 +115,7 @@ pub enum Need {
     /// `count` free slices among those of the mask.
     Slices {
         /// Slices of the wanted profile.
-        mask: u16,
+        mask: u32,
         /// Slices wanted.
         count: u16,
     },
@@ -139,15 +146,15 @@ pub struct Hold {
 }
 
 impl NodeClass {
-    /// The `free` counter of an empty GPU.
+    /// The `free` counter of an empty GPU at first.
     #[must_use]
-    pub fn full(&self) -> u16 {
+    pub fn full(&self) -> u32 {
         match &self.share {
             Share::Whole => 1,
             Share::Milli => 1_000,
-            Share::Memory { gb, .. } => *gb,
-            Share::Replicas { replicas, .. } => *replicas,
-            Share::Slices { slices, .. } => ((1_u32 << slices.len()) - 1) as u16,
+            Share::Memory { gb, .. } => u32::from(*gb),
+            Share::Replicas { replicas, .. } => u32::from(*replicas),
+            Share::Slices { standing, .. } => *standing,
         }
     }
 
@@ -202,7 +209,7 @@ impl NodeClass {
             (Unit::Replica, Share::Replicas { replicas, mps: false }) => {
                 Hold { gpu: GPU_PARTS / u64::from(*replicas), ..all(GPU_PARTS) }
             }
-            (Unit::Slice(profile), Share::Slices { slices, compute }) => {
+            (Unit::Slice(profile), Share::Slices { slices, compute, .. }) => {
                 let slice = slices.iter().find(|s| s.profile == profile).expect("a slice of this layout");
                 let memory = GPU_PARTS * u64::from(slice.size) / u64::from(self.memory_slices);
                 Hold { memory, ..all(GPU_PARTS * u64::from(slice.compute) / u64::from(*compute)) }
@@ -211,12 +218,18 @@ impl NodeClass {
         }
     }
 
-    /// Whether the static side of a constraint holds: model, labels, taints, in the order of
-    /// kube-scheduler's filters; the first refusal.
+    /// Whether the static side of a constraint holds: presence, cordon, taints, labels, model, in the
+    /// order of kube-scheduler's filters; the first refusal.
     ///
     /// # Errors
     /// The filter that refuses.
     pub fn admits(&self, constraint: &Constraint) -> Result<(), StaticRefusal> {
+        if !self.present {
+            return Err(StaticRefusal::Absent);
+        }
+        if self.unschedulable && !constraint.tolerations.iter().any(|t| t.tolerates(&spec::Taint::cordon())) {
+            return Err(StaticRefusal::Cordon);
+        }
         let untolerated = |taint: &&spec::Taint| {
             taint.effect != "PreferNoSchedule" && !constraint.tolerations.iter().any(|t| t.tolerates(taint))
         };
@@ -238,6 +251,10 @@ impl NodeClass {
 /// A refusal that no departure can lift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StaticRefusal {
+    /// The node is not there.
+    Absent,
+    /// The node is cordoned.
+    Cordon,
     /// A taint that is not tolerated.
     Taint,
     /// Labels that the node lacks.

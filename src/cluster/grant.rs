@@ -84,7 +84,7 @@ impl Placement {
 /// What one part of a grant takes from one GPU.
 pub(super) enum Take {
     Units(u16),
-    Slice(u16),
+    Slice(u32),
 }
 
 pub(super) fn for_each_part(need: Need, grant: &Grant, mut each: impl FnMut(usize, Take)) {

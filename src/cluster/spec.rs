@@ -1,7 +1,7 @@
 //! What a scenario can say about its nodes. Plain values, every default filled in; field and
 //! variant names are a scenario's keys.
 
-use crate::units::{Mib, MilliCpu};
+use crate::units::{Mib, MilliCpu, Span};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -13,6 +13,84 @@ pub struct ClusterSpec {
     /// Files of nodes, after the groups.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub node_lists: Vec<NodeList>,
+    /// What is planned to happen to nodes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<EventSpec>,
+}
+
+/// Something that is planned to happen to nodes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EventSpec {
+    /// When, from the start of the run.
+    pub at: Span,
+    /// To whom: names of nodes, or of groups for all their nodes.
+    pub nodes: Vec<String>,
+    /// What.
+    #[serde(rename = "do")]
+    pub change: EventKind,
+}
+
+/// What can be planned. A node whose first event of the two is `join` is not there before.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventKind {
+    /// It is there from now on.
+    Join,
+    /// It is gone, and so are its pods.
+    Leave,
+    /// It takes no new pods: `kubectl cordon`.
+    Cordon,
+    /// It takes pods again.
+    Uncordon,
+    /// It is cordoned, and its pods are asked to go as disruption budgets allow: `kubectl drain`.
+    Drain,
+    /// It has one more taint; `NoExecute` asks pods to go that do not tolerate it.
+    Taint(Taint),
+    /// It has this taint no more.
+    Untaint(Taint),
+    /// It has these labels.
+    Label(BTreeMap<String, String>),
+    /// It has other allocatable amounts.
+    Allocatable(Amounts),
+    /// Its MIG GPUs are re-cut.
+    Recut(RecutSpec),
+}
+
+/// Allocatable amounts that change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Amounts {
+    /// CPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<MilliCpu>,
+    /// Memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Mib>,
+    /// Pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pods: Option<u32>,
+}
+
+/// A planned re-cut.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RecutSpec {
+    /// Profiles of the new layout.
+    pub layout: Vec<String>,
+    /// GPUs of each node, by number; all of them if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<Vec<u16>>,
+    /// What becomes of pods on slices that go.
+    pub running: Holders,
+}
+
+/// What becomes of pods whose slices a planned re-cut takes away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Holders {
+    /// Their GPU is re-cut when they have ended; nobody else gets a slice that goes.
+    #[default]
+    Wait,
+    /// They are asked to go.
+    Evict,
 }
 
 /// `count` equal nodes, named `<name>-0`, `<name>-1`, …
@@ -63,6 +141,18 @@ pub struct Taint {
     pub value: String,
     /// `NoSchedule`, `NoExecute` or `PreferNoSchedule`.
     pub effect: String,
+}
+
+impl Taint {
+    /// What stands for a cordon, and what a pod tolerates that may run on cordoned nodes.
+    #[must_use]
+    pub fn cordon() -> Taint {
+        Taint {
+            key: "node.kubernetes.io/unschedulable".to_owned(),
+            value: String::new(),
+            effect: "NoSchedule".to_owned(),
+        }
+    }
 }
 
 impl Serialize for Taint {

@@ -12,13 +12,14 @@ use crate::units::Speed;
 use crate::workload::request::{GpuRequest, Request, Sharing};
 use crate::workload::view::Pods;
 use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
 use std::ops::{AddAssign, SubAssign};
 
 /// All of one GPU.
 const FULL: u64 = GPU_PARTS * Speed::FULL.0 as u64;
 
 /// Amounts that add up to all GPUs, in the order of [`super::GpuTime`]'s fields after `total`.
-pub(super) const USES: usize = 6;
+pub(super) const USES: usize = 7;
 
 /// Ways of sharing.
 pub(super) const MODES: usize = Sharing::ALL.len();
@@ -196,12 +197,18 @@ pub(super) struct Gpus<'a> {
     /// What all who wait ask for.
     asked: u128,
     busy: Busy<u128>,
+    /// GPUs of nodes that are there.
+    present: u64,
+    /// Nodes that are there and take no new pods.
+    cordoned: BTreeSet<NodeId>,
     now: Now,
 }
 
 impl<'a> Gpus<'a> {
     pub(super) fn new(pods: Pods<'a>, empty: &Cluster, demand_parts: &'a [u64]) -> Gpus<'a> {
         let idle = empty.nodes().map(|node| FULL * empty.gpu_free(node).len() as u64).collect();
+        let there = empty.nodes().map(|node| empty.class(node)).filter(|class| class.present);
+        let cordoned = |node: &NodeId| empty.class(*node).present && empty.class(*node).unschedulable;
         Gpus {
             pods,
             demand_parts,
@@ -213,8 +220,34 @@ impl<'a> Gpus<'a> {
             listed: Vec::new(),
             asked: 0,
             busy: Busy::default(),
+            present: there.map(|class| u64::from(class.gpus)).sum(),
+            cordoned: empty.nodes().filter(cordoned).collect(),
             now: Now::default(),
         }
+    }
+
+    /// The GPUs of nodes that are there.
+    pub(super) fn present(&self) -> u64 {
+        self.present
+    }
+
+    pub(super) fn node_changed(&mut self, node: NodeId, class: u16) {
+        let gpus = |cluster: &Cluster| {
+            let class = cluster.class(node);
+            if class.present { u64::from(class.gpus) } else { 0 }
+        };
+        self.present -= gpus(&self.cluster);
+        self.cluster.set_class(node, class);
+        self.present += gpus(&self.cluster);
+        let class = self.cluster.class(node);
+        match class.present && class.unschedulable {
+            true => self.cordoned.insert(node),
+            false => self.cordoned.remove(&node),
+        };
+    }
+
+    pub(super) fn recut(&mut self, node: NodeId, gpu: u8, standing: u32) {
+        self.cluster.recut(node, gpu, standing);
     }
 
     /// A pod starts to wait.
@@ -298,12 +331,15 @@ impl<'a> Gpus<'a> {
     /// *O*(1) while nobody waits for a GPU; else *O*(shapes that wait × nodes that changed).
     pub(super) fn now(&mut self) -> &Now {
         let Busy { useful, slowed, unneeded } = self.busy;
-        let all = u128::from(FULL) * self.gpus.len() as u128;
-        let idle = all - useful - slowed - unneeded;
+        let all = u128::from(FULL) * u128::from(self.present);
+        let unavailable = self.cordoned.iter().map(|node| u128::from(self.idle[node.index()])).sum::<u128>();
+        let idle = all - useful - slowed - unneeded - unavailable;
         let wanted = idle.min(self.asked);
+        // Pods that tolerate a cordon could use what counts as unavailable.
         let usable = if wanted == 0 { 0 } else { self.usable() };
+        let usable = if self.cordoned.is_empty() { usable } else { usable.min(wanted) };
         assert!(usable <= wanted, "what could be used is idle and asked for");
-        self.now.uses = [useful, slowed, unneeded, usable, wanted - usable, idle - wanted];
+        self.now.uses = [useful, slowed, unneeded, usable, wanted - usable, idle - wanted, unavailable];
         &self.now
     }
 

@@ -6,8 +6,8 @@
 
 use super::gpus::{self, Gpus, USES};
 use super::{GpuTime, Level, ModeLevel, Timeline};
-use crate::cluster::{Cluster, GPU_PARTS};
-use crate::id::PodId;
+use crate::cluster::{Cluster, GPU_PARTS, NodeClass};
+use crate::id::{NodeId, PodId};
 use crate::record::{Observer, Reasons, Record};
 use crate::units::{Span, Speed, Time};
 use crate::workload::request::Sharing;
@@ -64,6 +64,9 @@ pub struct Levels<'a> {
     /// Where the time of GPUs went, and the work that was done in it.
     uses: [u128; USES],
     work: u128,
+    /// GPUs of nodes that are there × microseconds.
+    gpu_capacity: u128,
+    capacity: Capacity,
     steps: Steps,
     /// The modes of the cluster's GPUs, in their own order.
     modes: Vec<Sharing>,
@@ -87,6 +90,8 @@ impl<'a> Levels<'a> {
             peak: [0; KINDS],
             uses: [0; USES],
             work: 0,
+            gpu_capacity: 0,
+            capacity: Capacity::of(empty),
             steps: Steps::default(),
             modes: Sharing::ALL.into_iter().filter(|mode| present.contains(mode)).collect(),
         }
@@ -118,6 +123,8 @@ impl<'a> Levels<'a> {
                 *sum += amount * u128::from(span.0);
             }
             self.work += gpus.work * u128::from(span.0);
+            self.gpu_capacity += u128::from(self.gpus.present()) * u128::from(span.0);
+            self.capacity.stand(span);
         }
         self.now = at;
     }
@@ -158,17 +165,15 @@ impl<'a> Levels<'a> {
     /// GPU equivalents, their compute and memory in pods' hands, GPUs touched, CPUs, GiB, queue, running.
     #[must_use]
     pub fn summaries(&self) -> [Level; 8] {
-        let gpus = self.empty.gpus() as f64;
-        let total = |of: fn(&crate::cluster::NodeClass) -> u64| {
-            self.empty.nodes().map(|n| of(self.empty.class(n))).sum::<u64>() as f64
-        };
+        let total = |of: &dyn Fn(&NodeClass) -> u64| self.capacity.mean(self.empty, of);
+        let gpus = total(&|c| u64::from(c.gpus));
         [
             self.summary(Kind::GpuParts as usize, GPU_PARTS as f64, gpus),
             self.summary(Kind::GpuCompute as usize, GPU_PARTS as f64, gpus),
             self.summary(Kind::GpuMemory as usize, GPU_PARTS as f64, gpus),
             self.summary(Kind::GpusTouched as usize, 1.0, gpus),
-            self.summary(Kind::Cpu as usize, 1e3, total(|c| c.cpu.0) / 1e3),
-            self.summary(Kind::Memory as usize, 1024.0, total(|c| c.memory.0) / 1024.0),
+            self.summary(Kind::Cpu as usize, 1e3, total(&|c| c.cpu.0) / 1e3),
+            self.summary(Kind::Memory as usize, 1024.0, total(&|c| c.memory.0) / 1024.0),
             self.summary(Kind::Queue as usize, 1.0, 0.0),
             self.summary(Kind::Running as usize, 1.0, 0.0),
         ]
@@ -178,11 +183,18 @@ impl<'a> Levels<'a> {
     #[must_use]
     pub fn by_mode(&self) -> Vec<ModeLevel> {
         let gpus = |mode: Sharing| {
-            let classes = self.empty.nodes().map(|node| self.empty.class(node));
-            classes.filter(|c| c.share.sharing() == mode).map(|c| f64::from(c.gpus)).sum()
+            let of = |c: &NodeClass| if c.share.sharing() == mode { u64::from(c.gpus) } else { 0 };
+            self.capacity.mean(self.empty, &of)
         };
         let level = |mode| self.summary(MODES + mode as usize, GPU_PARTS as f64, gpus(mode));
         self.modes.iter().map(|mode| ModeLevel { mode: *mode, gpus: level(*mode) }).collect()
+    }
+
+    /// Price of the nodes over the window, as long as each was there; `None` where none has a price.
+    #[must_use]
+    pub fn cost(&self) -> Option<f64> {
+        let (from, to) = self.measured();
+        self.capacity.cost(self.empty, to.since(from))
     }
 
     /// Where the time of GPUs went in the window.
@@ -191,12 +203,21 @@ impl<'a> Levels<'a> {
     /// If the parts do not add up to it, exactly.
     #[must_use]
     pub fn gpu_time(&self) -> GpuTime {
-        let (from, to) = self.measured();
         let gpu = u128::from(GPU_PARTS) * u128::from(Speed::FULL.0);
-        let total = gpu * self.empty.gpus() as u128 * u128::from(to.since(from).0);
+        let total = gpu * self.gpu_capacity;
         assert!(total == self.uses.iter().sum(), "every microsecond of every GPU went somewhere");
-        let [useful, slowed, unneeded, unscheduled, fragmented, unclaimed] = self.uses.map(gpu_hours);
-        GpuTime { total: gpu_hours(total), useful, slowed, unneeded, unscheduled, fragmented, unclaimed }
+        let [useful, slowed, unneeded, unscheduled, fragmented, unclaimed, unavailable] =
+            self.uses.map(gpu_hours);
+        GpuTime {
+            total: gpu_hours(total),
+            useful,
+            slowed,
+            unneeded,
+            unscheduled,
+            fragmented,
+            unclaimed,
+            unavailable,
+        }
     }
 
     /// GPU-hours of work done in the window.
@@ -241,11 +262,16 @@ impl Observer for Levels<'_> {
                 *self.level(Kind::Queue) += 1;
                 self.gpus.arrived(pod);
             }
-            Record::Refused { .. } | Record::Doomed { .. } => {}
+            Record::Refused { .. } | Record::Doomed { .. } | Record::Returned { .. } => {}
             Record::Bound { pod, node, grant, speed } => {
                 self.bound(pod);
                 self.gpus.bound(pod, node, grant, speed);
             }
+            Record::NodeChanged { node, class } => {
+                self.gpus.node_changed(node, class);
+                self.capacity.changed(node, class);
+            }
+            Record::Recut { node, gpu, standing } => self.gpus.recut(node, gpu, standing),
             Record::SpeedChanged { pod, speed } => self.gpus.speed_changed(pod, speed),
             Record::Finished { pod } => {
                 self.finished(pod);
@@ -274,6 +300,66 @@ impl Observer for Levels<'_> {
         {
             self.advance(to);
         }
+    }
+}
+
+/// How many nodes of each class there are, and were.
+#[derive(Debug)]
+struct Capacity {
+    class_of: Vec<u16>,
+    nodes: Vec<u64>,
+    /// Nodes × microseconds.
+    sum: Vec<u128>,
+    time: u128,
+    /// Whether it was always so.
+    fixed: bool,
+}
+
+impl Capacity {
+    fn of(empty: &Cluster) -> Capacity {
+        let class_of: Vec<u16> = empty.nodes().map(|node| empty.class_index(node) as u16).collect();
+        let mut nodes = vec![0; empty.classes().len()];
+        class_of.iter().for_each(|class| nodes[usize::from(*class)] += 1);
+        Capacity { class_of, sum: vec![0; nodes.len()], nodes, time: 0, fixed: true }
+    }
+
+    fn changed(&mut self, node: NodeId, class: u16) {
+        let was = std::mem::replace(&mut self.class_of[node.index()], class);
+        self.nodes[usize::from(was)] -= 1;
+        self.nodes[usize::from(class)] += 1;
+        self.fixed = false;
+    }
+
+    /// Lets them stand for a while. *O*(classes).
+    fn stand(&mut self, span: Span) {
+        self.time += u128::from(span.0);
+        for (sum, nodes) in self.sum.iter_mut().zip(&self.nodes) {
+            *sum += u128::from(*nodes) * u128::from(span.0);
+        }
+    }
+
+    /// An amount of all nodes that are there: its mean over time where nodes changed.
+    fn mean(&self, empty: &Cluster, of: &dyn Fn(&NodeClass) -> u64) -> f64 {
+        let there = |(index, class): (usize, &NodeClass)| class.present.then(|| (index, of(class)));
+        let amounts = empty.classes().iter().enumerate().filter_map(there);
+        if self.fixed || self.time == 0 {
+            return amounts.map(|(index, amount)| self.nodes[index] * amount).sum::<u64>() as f64;
+        }
+        let sum: u128 = amounts.map(|(index, amount)| self.sum[index] * u128::from(amount)).sum();
+        sum as f64 / self.time as f64
+    }
+
+    fn cost(&self, empty: &Cluster, window: Span) -> Option<f64> {
+        let classes = || empty.classes().iter().enumerate().filter(|(_, class)| class.present);
+        let price = |(index, class): (usize, &NodeClass)| class.price_per_hour.map(|price| (index, price));
+        classes().find_map(price)?;
+        let hours = |micros: u128| Span(micros as u64).as_secs_f64() / 3_600.0;
+        if self.fixed {
+            let nodes = self.class_of.iter().map(|class| &empty.classes()[usize::from(*class)]);
+            let prices = nodes.filter(|class| class.present).filter_map(|class| class.price_per_hour);
+            return Some(prices.sum::<f64>() * hours(u128::from(window.0)));
+        }
+        Some(classes().filter_map(price).map(|(index, price)| price * hours(self.sum[index])).sum())
     }
 }
 

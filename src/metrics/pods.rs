@@ -135,7 +135,11 @@ impl Observer for PodLog {
                 (line.bound, line.node, line.fate) = (at, node, Fate::Running);
                 line.grant = grant.clone();
             }
-            Record::SpeedChanged { .. } | Record::Doomed { .. } => {}
+            Record::SpeedChanged { .. }
+            | Record::Doomed { .. }
+            | Record::Returned { .. }
+            | Record::NodeChanged { .. }
+            | Record::Recut { .. } => {}
             Record::Evicted { pod, returns } => {
                 self.line(pod).evictions += 1;
                 match returns {

@@ -50,7 +50,7 @@ pub fn summarize(frame: &Frame<'_>, log: &PodLog, levels: &Levels<'_>, attempts:
     classes.retain(|g| g.name == "all" || 0 < g.counts.total);
     namespaces.retain(|g| 0 < g.counts.total);
     let useful_gpu_hours = levels.useful_gpu_hours();
-    let cost = cost(frame.cluster, from, to);
+    let cost = levels.cost();
     Summary {
         from_s: from.as_secs_f64(),
         to_s: to.as_secs_f64(),
@@ -167,12 +167,6 @@ fn refusals(frame: &Frame<'_>, log: &PodLog) -> Vec<Refusal> {
         b.for_ever.cmp(&a.for_ever).then(b.pods.cmp(&a.pods)).then(a.message.cmp(&b.message))
     });
     refusals
-}
-
-fn cost(cluster: &Cluster, from: Time, to: Time) -> Option<f64> {
-    let prices: Vec<f64> = cluster.nodes().filter_map(|node| cluster.class(node).price_per_hour).collect();
-    let hours = to.since(from).as_secs_f64() / 3_600.0;
-    (!prices.is_empty()).then(|| prices.iter().sum::<f64>() * hours)
 }
 
 /// The distribution of waits of the counted pods, thinned to a few hundred points.

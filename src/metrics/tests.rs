@@ -44,6 +44,8 @@ fn check(
         model: "m".to_owned(),
         memory_slices: 8,
         share,
+        unschedulable: false,
+        present: true,
         labels: Default::default(),
         taints: Vec::new(),
         price_per_hour: None,
@@ -58,6 +60,7 @@ fn check(
     let requests: Vec<Request> = pods.iter().map(request).collect();
     let needs: Vec<u64> = pods.iter().map(|(_, milli, _)| GPU_PARTS / 1_000 * milli).collect();
     let pod = |i: usize| Pod {
+        never_preempts: false,
         arrival: Time::ZERO,
         demand: DemandId::of(i),
         class: ClassId(0),
@@ -200,7 +203,7 @@ fn slices_have_compute_and_memory_of_their_own() {
         size,
         compute,
     };
-    let share = Share::Slices { slices: vec![slice(0, 4, 4, 3), slice(1, 0, 1, 1)], compute: 7 };
+    let share = Share::Slices { slices: vec![slice(0, 4, 4, 3), slice(1, 0, 1, 1)], standing: 3, compute: 7 };
     let pods = [(Unit::Slice(SliceId(0)), 300, 0), (Unit::Slice(SliceId(0)), 300, 0)];
     // The second waits for a 3g.20gb while a 1g.5gb is free: the wrong cut.
     let steps = [(0, 0, Arrives), (0, 0, Slice(0)), (0, 1, Arrives), (7, 1, GivesUp), (7, 0, Ends)];

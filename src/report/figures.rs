@@ -186,6 +186,7 @@ pub(super) const COLUMNS: &[Column] = &[
     column!("GPUs", "unsched.", "unscheduled", Wide, Neither, percent, |s| gpu_time(s, |t| t.unscheduled)),
     column!("GPUs", "fragm.", "fragmented", Wide, Neither, percent, |s| gpu_time(s, |t| t.fragmented)),
     column!("GPUs", "unclaimed", "unclaimed", Wide, Neither, percent, |s| gpu_time(s, |t| t.unclaimed)),
+    column!("GPUs", "unavail.", "unavailable", Wide, Neither, percent, |s| gpu_time(s, |t| t.unavailable)),
     column!("useful", "GPU-hours", "useful GPU-hours", Wide, Neither, level, |s| Some(s.useful_gpu_hours)),
     sample!("wait", "mean", "wait", Always(2), seconds, wait_s.mean),
     sample!("wait", "p50", "p50", Wide, seconds, wait_s.p50),

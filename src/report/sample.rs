@@ -114,6 +114,7 @@ fn gpu_time(share: f64) -> GpuTime {
         unscheduled: total * (1.0 - share) * 0.01,
         fragmented: total * (1.0 - share) * 0.39,
         unclaimed: total * (1.0 - share) * 0.6,
+        unavailable: 0.0,
     }
 }
 

@@ -223,6 +223,7 @@ const FIELDS: &[Field] = &[
     ("gpu_hours_unscheduled", |s| s.gpu_time.unscheduled),
     ("gpu_hours_fragmented", |s| s.gpu_time.fragmented),
     ("gpu_hours_unclaimed", |s| s.gpu_time.unclaimed),
+    ("gpu_hours_unavailable", |s| s.gpu_time.unavailable),
     ("cpus_mean", |s| s.cpus.mean),
     ("cpus_capacity", |s| s.cpus.capacity),
     ("memory_gib_mean", |s| s.memory_gib.mean),

@@ -11,13 +11,16 @@ use super::Known;
 use super::resolved::{ModelsSpec, ReportSpec, Scenario, ScenarioFile, Until};
 use super::table::{FILE, GPUS_FILE, SCENARIO};
 use super::variables::{Refused, substitute};
+use crate::cluster::spec::Holders;
 use crate::diag::nearest;
 use crate::gpu::{Catalogue, ProductSpec};
 use crate::perf::Behavior;
 use crate::sched::spec::{
-    Evicted, FitStrategy, GpuChoice, KubeSettings, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties, Weights,
+    ApiLimits, FitStrategy, GpuChoice, KubeSettings, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties,
+    Weights,
 };
 use crate::units::Span;
+use crate::workload::policy::Evicted;
 use crate::yaml::{Entry, Item, Kind, Lower, Node, Problem, Record, Shape, Value, overlay, read, record};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -151,6 +154,7 @@ words! {
         "best-fit" => GpuChoice::BestFit,
         "worst-fit" => GpuChoice::WorstFit,
     }
+    Holders { "wait" => Holders::Wait, "evict" => Holders::Evict }
     Ties { "node-order" => Ties::NodeOrder, "seeded" => Ties::Seeded }
     Base { "scenario" => Base::Scenario, "none" => Base::None }
 }
@@ -321,16 +325,24 @@ impl<'a> Lower<Context<'a>> for KubeSpec {
             let config: Option<Option<String>> = r.optional("config", context);
             let config = config?.map(|path| context.path(&path, &at));
             let settings = r.take("settings", context);
-            let grace = r.take("grace", context);
-            let evicted = r.take("evicted", context);
             let cycle_time = r.take("cycle_time", context);
+            let api = r.optional("api", context);
             Some(KubeSpec {
                 config: config.map_or(Some(None), |path| path.map(Some))?,
                 settings: settings?,
-                grace: grace?,
-                evicted: evicted?,
                 cycle_time: cycle_time?,
+                api: api?,
             })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for ApiLimits {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let qps = r.take("qps", context);
+            let burst = r.take("burst", context);
+            Some(ApiLimits { qps: qps?, burst: burst? })
         })
     }
 }

@@ -7,6 +7,7 @@ use crate::perf::Behavior;
 use crate::sched::spec::{SchedulerSpec, Ties};
 use crate::trace::spec::{Changes, Generate, Source};
 use crate::units::Span;
+use crate::workload::policy::{DisruptionBudget, Evicted, GRACE, PriorityClass};
 use crate::workload::request::Translation;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -60,7 +61,7 @@ impl Scenario {
 }
 
 /// What arrives.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WorkloadSpec {
     /// Trace files, merged by arrival.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -79,6 +80,33 @@ pub struct WorkloadSpec {
     /// Most pods waiting after a cycle; the latest are turned away; `None` has no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_limit: Option<u64>,
+    /// Priority classes, given to pods by rule.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub priority_classes: Vec<PriorityClass>,
+    /// How many pods may be disrupted at a time, where that is limited.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disruption_budgets: Vec<DisruptionBudget>,
+    /// How long a pod that must go keeps its place: `terminationGracePeriodSeconds`.
+    pub grace: Span,
+    /// What becomes of it then.
+    pub evicted: Evicted,
+}
+
+impl Default for WorkloadSpec {
+    fn default() -> WorkloadSpec {
+        WorkloadSpec {
+            traces: Vec::new(),
+            generate: None,
+            changes: Changes::default(),
+            translation: None,
+            patience: None,
+            queue_limit: None,
+            priority_classes: Vec::new(),
+            disruption_budgets: Vec::new(),
+            grace: GRACE,
+            evicted: Evicted::default(),
+        }
+    }
 }
 
 /// What is measured and shown.

@@ -111,6 +111,87 @@ static WORKLOAD: Object = Object {
             Kind::Integer(0, u64::MAX as i128),
             "most pods waiting after a cycle; the latest are turned away",
         ),
+        Key::default(
+            "priority_classes",
+            Kind::List(&List { of: Kind::Object(&PRIORITY_CLASS), name: "priority classes", filled: false }),
+            "[]",
+            "priority classes; a pod gets the first that means it, and otherwise keeps its trace's priority",
+        ),
+        Key::default(
+            "disruption_budgets",
+            Kind::List(&List { of: Kind::Object(&BUDGET), name: "disruption budgets", filled: false }),
+            "[]",
+            "how many pods may be disrupted at a time: drains keep to it, preemption prefers to",
+        ),
+        Key::default(
+            "grace",
+            Kind::Span { positive: false },
+            "30s",
+            "how long a pod that must go keeps its place (terminationGracePeriodSeconds)",
+        ),
+        Key::default("evicted", Kind::Choice(&EVICTED), "return", "what becomes of an evicted pod"),
+    ],
+};
+
+static OF: Object = Object {
+    name: "a choice of pods",
+    doc: "Pods by namespace and class; what is left out matches all.",
+    keys: &[
+        Key::default(
+            "namespaces",
+            Kind::List(&List { of: Kind::Line, name: "namespaces", filled: false }),
+            "[]",
+            "namespaces",
+        ),
+        Key::default(
+            "classes",
+            Kind::List(&List { of: Kind::Line, name: "classes", filled: false }),
+            "[]",
+            "classes",
+        ),
+    ],
+};
+
+static PRIORITY_CLASS: Object = Object {
+    name: "a priority class",
+    doc: "A PriorityClass.",
+    keys: &[
+        Key::required("name", Kind::Name, "its name"),
+        Key::required(
+            "value",
+            Kind::Integer(i32::MIN as i128, i32::MAX as i128),
+            "priority of its pods; higher goes first",
+        ),
+        Key::default(
+            "never_preempts",
+            Kind::Bool,
+            "false",
+            "`preemptionPolicy: Never`: its pods evict nobody",
+        ),
+        Key::optional(
+            "of",
+            Kind::Object(&OF),
+            "the pods that get it; left out, those whose trace gives just this value",
+        ),
+    ],
+};
+
+static BUDGET: Object = Object {
+    name: "a disruption budget",
+    doc: "A PodDisruptionBudget: `min_available` or `max_unavailable`.",
+    keys: &[
+        Key::required("name", Kind::Name, "its name"),
+        Key::default("of", Kind::Object(&OF), "{}", "the pods that it protects"),
+        Key::optional(
+            "min_available",
+            Kind::Line,
+            "pods that must be left, or a share such as `50%` of those that should be there, rounded up",
+        ),
+        Key::optional(
+            "max_unavailable",
+            Kind::Line,
+            "pods that may be missing, or a share such as `30%` of those that should be there, rounded up",
+        ),
     ],
 };
 
@@ -509,6 +590,88 @@ static CLUSTER: Object = Object {
             "[]",
             "files of nodes, after the groups",
         ),
+        Key::default(
+            "events",
+            Kind::List(&List { of: Kind::Object(&EVENT), name: "events", filled: false }),
+            "[]",
+            "what is planned to happen to nodes",
+        ),
+    ],
+};
+
+static EVENT: Object = Object {
+    name: "a planned event",
+    doc: "Something that happens to nodes at a moment. Events of one moment happen in the order in which they are written.",
+    keys: &[
+        Key::required("at", Kind::Span { positive: false }, "when, from the start of the run"),
+        Key::required(
+            "nodes",
+            Kind::List(&List { of: Kind::Line, name: "nodes", filled: true }),
+            "names of nodes (`<group>-<i>`), or of groups for all their nodes",
+        ),
+        Key::required("do", Kind::Choice(&EVENT_KIND), "what happens"),
+    ],
+};
+
+static EVENT_KIND: Choice = Choice {
+    name: "an event",
+    doc: "What can be planned.",
+    alternatives: &[
+        Alternative::word("join", "The node is there from now on; it was not before."),
+        Alternative::word("leave", "The node is gone at once, and so are its pods."),
+        Alternative::word("cordon", "The node takes no new pods, as after `kubectl cordon`."),
+        Alternative::word("uncordon", "The node takes pods again."),
+        Alternative::word(
+            "drain",
+            "The node is cordoned and its pods are asked to go, as by `kubectl drain`: at once where \
+             disruption budgets allow it, else again every 5 s.",
+        ),
+        Alternative::with(
+            "taint",
+            Kind::Line,
+            "The node has this taint, `key=value:effect`; NoExecute asks pods to go that do not tolerate it.",
+        ),
+        Alternative::with("untaint", Kind::Line, "The node has this taint, `key:effect`, no more."),
+        Alternative::with("label", Kind::Map(&Kind::Text), "The node has these labels."),
+        Alternative::with("allocatable", Kind::Object(&AMOUNTS), "The node has other allocatable amounts."),
+        Alternative::with("recut", Kind::Object(&RECUT), "MIG GPUs of the node are re-cut."),
+    ],
+};
+
+static AMOUNTS: Object = Object {
+    name: "allocatable amounts",
+    doc: "Amounts that change; those left out stay.",
+    keys: &[
+        Key::optional("cpu", Kind::Cpu, "CPU"),
+        Key::optional("memory", Kind::Memory, "memory"),
+        Key::optional("pods", Kind::Integer(0, 100_000), "pods"),
+    ],
+};
+
+static RECUT: Object = Object {
+    name: "a re-cut",
+    doc: "Another layout for MIG GPUs.",
+    keys: &[
+        Key::required(
+            "layout",
+            Kind::List(&List { of: Kind::Line, name: "profiles", filled: true }),
+            "profiles of the new layout",
+        ),
+        Key::optional(
+            "gpus",
+            Kind::List(&List { of: Kind::Integer(0, GPUS_MOST), name: "GPUs", filled: true }),
+            "numbers of the GPUs on each node; left out, all of them",
+        ),
+        Key::default("running", Kind::Choice(&HOLDERS), "wait", "what becomes of pods on slices that go"),
+    ],
+};
+
+static HOLDERS: Choice = Choice {
+    name: "a fate of pods on slices that go",
+    doc: "What becomes of pods whose slices a re-cut takes away.",
+    alternatives: &[
+        Alternative::word("wait", "Their GPU is re-cut once they have ended; nobody else gets such a slice."),
+        Alternative::word("evict", "They are asked to go."),
     ],
 };
 
@@ -663,18 +826,25 @@ static KUBE: Object = Object {
         ),
         Key::default("settings", Kind::Object(&KUBE_SETTINGS), "{}", "how it is set up, in our words"),
         Key::default(
-            "grace",
-            Kind::Span { positive: false },
-            "30s",
-            "how long an evicted pod keeps its place (terminationGracePeriodSeconds)",
-        ),
-        Key::default("evicted", Kind::Choice(&EVICTED), "return", "what becomes of an evicted pod"),
-        Key::default(
             "cycle_time",
             Kind::Span { positive: false },
             "0s",
             "how long one scheduling cycle takes; real ones take 0.5 to 20 ms",
         ),
+        Key::optional(
+            "api",
+            Kind::Object(&API),
+            "the limits of its API client, which hold up bindings, failed cycles and evictions; left out there are none",
+        ),
+    ],
+};
+
+static API: Object = Object {
+    name: "the limits of an API client",
+    doc: "Calls to the API server: bindings, status patches, evictions.",
+    keys: &[
+        Key::default("qps", Kind::Integer(1, 1_000_000), "50", "calls per second in the long run"),
+        Key::default("burst", Kind::Integer(1, 1_000_000), "100", "calls at once after a pause"),
     ],
 };
 
@@ -774,7 +944,7 @@ static STRATEGY: Choice = Choice {
 
 static EVICTED: Choice = Choice {
     name: "a fate of evicted pods",
-    doc: "What becomes of a pod that a preemption evicts.",
+    doc: "What becomes of a pod that is evicted.",
     alternatives: &[
         Alternative::word(
             "return",

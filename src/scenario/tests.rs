@@ -6,9 +6,10 @@ mod made;
 use super::resolved::ScenarioFile;
 use super::{Known, load, resolved_yaml, schema, table};
 use crate::diag::Diagnostic;
-use crate::sched::spec::{Evicted, Profile, SchedulerSpec};
+use crate::sched::spec::{Profile, SchedulerSpec};
 use crate::trace::spec::{Assume, Changes, Draw, Format};
 use crate::units::Span;
+use crate::workload::policy::Evicted;
 use crate::yaml::{Kind, Node, Object, Shape, parse};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,7 +70,7 @@ fn variants_are_laid_over_the_scenario() {
         panic!("eleven")
     };
     assert_eq!(real.scheduler.profile, Profile::Kube1_25);
-    assert_eq!(real.scheduler.kube.evicted, Evicted::Leave);
+    assert_eq!(real.workload.evicted, Evicted::Leave);
     assert_eq!((as_it_is.seed, bootstrap.seed, alone.seed), (42, 7, 1));
     assert_eq!((as_it_is.gpus.len(), bootstrap.gpus.len(), alone.gpus.len()), (3, 1, 0));
     assert_eq!(as_it_is.workload.traces[1].file, "/data/mapped.csv");
@@ -112,6 +113,8 @@ variants:
       changes:
         time_scale: 1.0
         load_scale: 1.0
+      grace: 30s
+      evicted: return
     cluster:
       nodes:
         - name: \"n\"
@@ -144,8 +147,6 @@ variants:
             cpu: 1
             memory: 1
           balanced_resources: [cpu, memory]
-        grace: 30s
-        evicted: return
         cycle_time: 0s
     models:
       sharing: false

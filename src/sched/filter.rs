@@ -23,6 +23,10 @@ impl Refusal {
     const CPU: u8 = 1 << 4;
     const MEMORY: u8 = 1 << 5;
     const GPU: u8 = 1 << 6;
+    const CORDON: u8 = 1 << 7;
+
+    /// The node is not there: it says nothing, and no message counts it.
+    pub const ABSENT: u8 = u8::MAX;
 
     /// Whether the node takes the pod.
     #[must_use]
@@ -49,6 +53,8 @@ impl Shape {
             .map(|class| {
                 let refusal = match class.admits(constraint) {
                     Ok(()) => 0,
+                    Err(StaticRefusal::Absent) => Refusal::ABSENT,
+                    Err(StaticRefusal::Cordon) => Refusal::CORDON,
                     Err(StaticRefusal::Taint) => Refusal::TAINT,
                     Err(StaticRefusal::Affinity) => Refusal::AFFINITY,
                     Err(StaticRefusal::Model) => Refusal::MODEL,
@@ -80,7 +86,7 @@ impl Shape {
         let gpus = match need {
             Need::None => true,
             Need::Never => false,
-            Need::Units { each, count } => each <= class.full() && count <= class.gpus,
+            Need::Units { each, count } => u32::from(each) <= class.full() && count <= class.gpus,
             Need::Slices { mask, count } => u32::from(count) <= mask.count_ones() * u32::from(class.gpus),
         };
         let request = &self.request;
@@ -193,7 +199,8 @@ pub fn resource_name(gpu: GpuRequest, slices: &SliceNames) -> String {
     }
 }
 
-/// The FailedScheduling message: nodes counted by reason, a node once in each of its reasons.
+/// The FailedScheduling message: nodes counted by reason, a node once in each of its reasons. `nodes`
+/// are those that are there.
 pub fn message(
     counts: &[(u8, u32)],
     request: &Request,
@@ -203,7 +210,8 @@ pub fn message(
 ) -> ReasonId {
     let gpu =
         request.gpu.map_or_else(String::new, |gpu| format!("Insufficient {}", resource_name(gpu, slices)));
-    let texts: [(u8, &str); 7] = [
+    let texts: [(u8, &str); 8] = [
+        (Refusal::CORDON, "node(s) were unschedulable"),
         (Refusal::TAINT, "node(s) had untolerated taint(s)"),
         (Refusal::AFFINITY, "node(s) didn't match Pod's node affinity/selector"),
         (Refusal::MODEL, "node(s) had no GPU of an allowed model"),

@@ -8,7 +8,7 @@
 //! shapes in demand keep a row. Both give the same answer.
 
 use super::bound::Bounds;
-use super::filter::Shape;
+use super::filter::{Refusal, Shape};
 use super::score::Scores;
 use crate::cluster::Cluster;
 use crate::id::{NodeId, ShapeId};
@@ -85,11 +85,12 @@ impl Rows {
         self.row(shape, of, cluster).winner(width, ties)
     }
 
-    /// Nodes by refusal for a shape that no node takes, sorted.
+    /// Nodes by refusal for a shape that no node takes, sorted. Nodes that are not there say nothing.
     pub fn refusals(&mut self, of: &Shape, cluster: &Cluster) -> Vec<(u8, u32)> {
         of.refusals(cluster, &mut self.refused);
         let mut by_mask = [0_u32; 1 << u8::BITS];
         self.refused.iter().for_each(|mask| by_mask[usize::from(*mask)] += 1);
+        by_mask[usize::from(Refusal::ABSENT)] = 0;
         let counts = by_mask.iter().enumerate().skip(1).filter(|(_, nodes)| 0 < **nodes);
         counts.map(|(mask, nodes)| (mask as u8, *nodes)).collect()
     }

@@ -121,24 +121,32 @@ pub struct KubeSpec {
     pub config: Option<String>,
     /// How it is set up.
     pub settings: KubeSettings,
-    /// How long an evicted pod keeps its place: `terminationGracePeriodSeconds`.
-    pub grace: Span,
-    /// What becomes of it then.
-    pub evicted: Evicted,
     /// How long one cycle takes; 0 takes none.
     pub cycle_time: Span,
+    /// The limits of its API client; `None` has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<ApiLimits>,
+}
+
+/// The limits of an API client (client-go's `QPS` and `Burst`): a bucket of tokens, one for each call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ApiLimits {
+    /// Calls per second in the long run.
+    pub qps: u32,
+    /// Calls at once after a pause.
+    pub burst: u32,
+}
+
+impl Default for ApiLimits {
+    fn default() -> ApiLimits {
+        // `clientConnection` of a KubeSchedulerConfiguration (apis/config/v1/defaults.go).
+        ApiLimits { qps: 50, burst: 100 }
+    }
 }
 
 impl Default for KubeSpec {
     fn default() -> KubeSpec {
-        // 30 s is Kubernetes' default grace. Jobs and Deployments create a lost pod anew.
-        KubeSpec {
-            config: None,
-            settings: KubeSettings::default(),
-            grace: Span::from_secs(30),
-            evicted: Evicted::Return,
-            cycle_time: Span::ZERO,
-        }
+        KubeSpec { config: None, settings: KubeSettings::default(), cycle_time: Span::ZERO, api: None }
     }
 }
 
@@ -222,17 +230,6 @@ pub enum FitStrategy {
     MostAllocated,
     /// A broken line through (utilization in percent, score of 0 to 10).
     Ratio(Vec<(u8, u8)>),
-}
-
-/// What becomes of a pod that was evicted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Evicted {
-    /// It is created anew, its work lost, as by a Job: after 10 s, doubled each time up to 6 minutes.
-    #[default]
-    Return,
-    /// It is gone, as a bare pod is.
-    Leave,
 }
 
 /// Named behaviour of queue and retries.

@@ -19,9 +19,9 @@ pub struct Checker<'a> {
     pods: Pods<'a>,
     truths: &'a [Truth],
     /// Capacities, and numbers of GPUs; its allocations are never touched.
-    empty: &'a Cluster,
+    empty: Cluster,
     used: Vec<Used>,
-    gpu_used: Vec<u16>,
+    gpu_used: Vec<u32>,
     running: FxHashMap<PodId, Job>,
     waiting: u64,
     totals: Totals,
@@ -63,7 +63,7 @@ impl<'a> Checker<'a> {
             truths,
             used: vec![Used::default(); empty.len()],
             gpu_used: vec![0; empty.gpus()],
-            empty,
+            empty: empty.clone(),
             running: FxHashMap::default(),
             waiting: 0,
             totals: Totals::default(),
@@ -75,12 +75,18 @@ impl<'a> Checker<'a> {
         assert!(0 < self.waiting, "only a waiting pod is bound");
         self.waiting -= 1;
         let (request, class) = (self.pods.request(pod), self.empty.class(node));
+        assert!(class.present, "a pod is bound to a node that is there");
         let used = &mut self.used[node.index()];
         used.cpu += request.cpu.0;
         used.memory += request.memory.0;
         used.pods += 1;
-        assert!(used.cpu <= class.cpu.0, "CPU of a node is not oversubscribed");
-        assert!(used.memory <= class.memory.0, "memory of a node is not oversubscribed");
+        // A node that lost CPU may hold more than it has, and still takes a pod that asks for none.
+        let none = |asked: u64| asked == 0;
+        assert!(none(request.cpu.0) || used.cpu <= class.cpu.0, "CPU of a node is not oversubscribed");
+        assert!(
+            none(request.memory.0) || used.memory <= class.memory.0,
+            "memory of a node is not oversubscribed"
+        );
         assert!(used.pods <= class.pods, "a node holds no more pods than it may");
         self.hold(pod, node, grant, true);
         let left = Work::alone(self.truths[pod.index()].work);
@@ -101,17 +107,19 @@ impl<'a> Checker<'a> {
                 assert!(mask.count_ones() == u32::from(count), "as many GPUs as asked");
                 for gpu in grant.gpus() {
                     let held = &mut self.gpu_used[at(gpu)];
-                    *held = if take { *held + each } else { *held - each };
+                    *held = if take { *held + u32::from(each) } else { *held - u32::from(each) };
                     assert!(*held <= class.full(), "a GPU is not oversubscribed");
                 }
             }
             (Grant::Slice { gpu, slice }, Need::Slices { mask, count: 1 }) => {
-                toggle(&mut self.gpu_used[at(*gpu)], *slice, mask, take);
+                let full = self.empty.gpu_full(node)[usize::from(*gpu)];
+                toggle(&mut self.gpu_used[at(*gpu)], full, *slice, mask, take);
             }
             (Grant::Slices(slices), Need::Slices { mask, count }) => {
                 assert!(slices.len() == usize::from(count), "as many slices as asked");
                 for (gpu, slice) in slices {
-                    toggle(&mut self.gpu_used[at(*gpu)], *slice, mask, take);
+                    let full = self.empty.gpu_full(node)[usize::from(*gpu)];
+                    toggle(&mut self.gpu_used[at(*gpu)], full, *slice, mask, take);
                 }
             }
             (grant, need) => panic!("{grant:?} does not give {need:?}"),
@@ -153,6 +161,18 @@ impl<'a> Checker<'a> {
         used.pods -= 1;
     }
 
+    fn node_changed(&mut self, node: NodeId, class: u16) {
+        self.empty.set_class(node, class);
+        let present = self.empty.class(node).present;
+        assert!(present || self.used[node.index()].pods == 0, "a node that left has no pods");
+    }
+
+    fn recut(&mut self, node: NodeId, gpu: u8, standing: u32) {
+        let held = self.gpu_used[self.empty.gpu_id(node, gpu).index()];
+        assert!(held & !standing == 0, "a slice that is held stands");
+        self.empty.recut(node, gpu, standing);
+    }
+
     fn left(&mut self) {
         assert!(0 < self.waiting, "only a waiting pod leaves the queue");
         self.waiting -= 1;
@@ -160,8 +180,9 @@ impl<'a> Checker<'a> {
     }
 }
 
-fn toggle(held: &mut u16, slice: u8, mask: u16, take: bool) {
+fn toggle(held: &mut u32, full: u32, slice: u8, mask: u32, take: bool) {
     let bit = 1 << slice;
+    assert!(full & bit != 0, "a slice that stands");
     assert!(mask & bit != 0, "a slice of the profile that was asked for");
     assert!((*held & bit == 0) == take, "a slice has one holder");
     *held ^= bit;
@@ -176,11 +197,13 @@ impl Observer for Checker<'_> {
                 self.totals.arrived += 1;
                 self.waiting += 1;
             }
-            Record::Refused { .. } | Record::Doomed { .. } => {}
+            Record::Refused { .. } | Record::Doomed { .. } | Record::Returned { .. } => {}
             Record::Evicted { pod, returns } => self.evicted(pod, returns),
             Record::Bound { pod, node, grant, speed } => self.bound(pod, node, grant, speed),
             Record::SpeedChanged { pod, speed } => self.speed_changed(pod, speed),
             Record::Finished { pod } => self.finished(pod),
+            Record::NodeChanged { node, class } => self.node_changed(node, class),
+            Record::Recut { node, gpu, standing } => self.recut(node, gpu, standing),
             Record::GaveUp { .. } | Record::TurnedAway { .. } | Record::NeverFits { .. } => self.left(),
         }
         let Totals { arrived, finished, left } = self.totals;

@@ -5,30 +5,47 @@
 //! leftover flush will move, and none once nothing can happen any more: then whoever still waits was
 //! tried on the idle cluster and waits for ever.
 
-use super::{Decider, Event, Running, State, World};
+use super::api::Bucket;
+use super::{Decider, Event, Running, World};
 use crate::cluster::{Cluster, Grant, Placement};
 use crate::engine::Epoch;
 use crate::id::{NodeId, PodId, ShapeId};
-use crate::record::{Observer, ReasonId, Reasons, Record};
+use crate::record::{Doom, Observer, ReasonId, Reasons, Record};
 use crate::sched::filter::Shape;
-use crate::sched::kube::backoff::Backoff;
 use crate::sched::kube::queue::{FLUSH_EVERY, Facts, Place};
+use crate::sched::kube::view::Offered;
 use crate::sched::kube::{Attempt, Devices, Failure, Kube, Nomination, Outcome, view};
-use crate::sched::spec::{Evicted, GpuChoice, KubeSpec, SchedulerSpec};
-use crate::units::{Span, Time};
+use crate::sched::spec::{GpuChoice, KubeSpec, Profile, SchedulerSpec};
+use crate::units::Time;
+use crate::workload::policy::Budgets;
 use crate::workload::request::Request;
 use crate::workload::view::Pods;
 use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 
-/// How long a Job waits before it creates a lost pod anew: 10 s, doubled every time, at most 6 minutes
-/// (kubernetes.io/docs/concepts/workloads/controllers/job, "Pod backoff failure policy"). Without any
-/// wait a victim could take the room back before its preemptor is tried again, for ever.
-const RETURN: Backoff = Backoff { initial: Span::from_secs(10), max: Span::from_secs(360) };
+/// What an API client's limits hold up.
+#[derive(Debug)]
+struct Api {
+    bucket: Bucket,
+    /// Pods with a place whose binding has not gone out, and when it will.
+    binding: BTreeMap<PodId, (Placement, Time)>,
+    /// What was last written into the status of pods that wait.
+    said: FxHashMap<PodId, (ReasonId, Option<NodeId>)>,
+}
+
+impl Api {
+    /// Calls that a failed cycle makes before it ends: one if the condition or the nomination changes.
+    fn patches(&mut self, pod: PodId, failure: &Failure, nominated: Option<NodeId>) -> u32 {
+        let says = (failure.message, nominated);
+        u32::from(self.said.insert(pod, says) != Some(says))
+    }
+}
 
 /// kube-scheduler with what the world keeps for it.
 #[derive(Debug)]
 pub struct KubeScheduler {
     kube: Kube,
+    profile: Profile,
     spec: KubeSpec,
     gpu_choice: GpuChoice,
     /// What shapes need of the GPUs of each class of node.
@@ -37,10 +54,15 @@ pub struct KubeScheduler {
     slot_of: FxHashMap<PodId, u32>,
     /// The cycle that takes time, with the place of a pod that is assumed.
     in_flight: Option<(Attempt, Option<Placement>)>,
+    /// Victims whose binding has not gone out, and for whom they must go.
+    unwanted: BTreeMap<PodId, PodId>,
+    /// When the cycle ends that takes time.
+    cycle_ends: Option<Time>,
     timer: Option<(Time, Epoch)>,
-    /// How often pods were evicted, and how many of them are not yet created anew.
-    evictions: FxHashMap<PodId, u32>,
-    away: u32,
+    /// What nodes advertise.
+    offered: Offered,
+    /// The limits of its API client.
+    api: Option<Api>,
     /// When the cluster or the pods last changed from outside.
     changed: Time,
     attempts: u64,
@@ -51,16 +73,25 @@ impl KubeScheduler {
     #[must_use]
     pub fn new(pods: &Pods<'_>, cluster: &Cluster, spec: &SchedulerSpec, seed: u64) -> KubeScheduler {
         let shape = |r: &Request| Shape::new(r, &pods.constraints[r.constraint as usize], cluster.classes());
+        let (kube, offered) = view::scheduler(pods, cluster, spec, seed);
+        let api = spec.kube.api.map(|limits| Api {
+            bucket: Bucket::new(limits),
+            binding: BTreeMap::new(),
+            said: FxHashMap::default(),
+        });
         KubeScheduler {
-            kube: view::scheduler(pods, cluster, spec, seed),
+            kube,
+            profile: spec.profile,
             spec: spec.kube.clone(),
             gpu_choice: spec.gpu_choice,
             shapes: pods.requests.iter().map(shape).collect(),
             slot_of: FxHashMap::default(),
             in_flight: None,
+            unwanted: BTreeMap::new(),
+            cycle_ends: None,
             timer: None,
-            evictions: FxHashMap::default(),
-            away: 0,
+            offered,
+            api,
             changed: Time::ZERO,
             attempts: 0,
         }
@@ -83,9 +114,14 @@ impl KubeScheduler {
         self.kube.refusal_when_empty(pods.shape(pod))
     }
 
-    pub(super) fn arrive(&mut self, pod: PodId, pods: &Pods<'_>, now: Time) {
-        let priority = pods.pods[pod.index()].priority;
-        let facts = Facts { shape: pods.shape(pod), priority, never_preempts: false, budgets: 0 };
+    pub(super) fn arrive(&mut self, pod: PodId, pods: &Pods<'_>, budgets: &Budgets, now: Time) {
+        let of = &pods.pods[pod.index()];
+        let facts = Facts {
+            shape: pods.shape(pod),
+            priority: of.priority,
+            never_preempts: of.never_preempts,
+            budgets: budgets.of(of),
+        };
         self.kube.arrive(pod, facts, now);
         self.changed = now;
     }
@@ -98,10 +134,69 @@ impl KubeScheduler {
         self.changed = now;
     }
 
+    /// When a cycle ends that would by itself end at `end`: one that fails waits for the calls that
+    /// write why into the pod's status, and up to 1.32 for those that evict its victims.
+    fn end_of_cycle(&mut self, attempt: &Attempt, end: Time) -> Time {
+        let nominated = match &attempt.outcome {
+            Outcome::Placed { .. } => return end,
+            Outcome::Failed(failure) => self.nominated_after(attempt.pod, failure),
+        };
+        let (Some(api), Outcome::Failed(failure)) = (&mut self.api, &attempt.outcome) else { return end };
+        let patches = api.patches(attempt.pod, failure, nominated);
+        let victims = match self.profile {
+            Profile::Kube1_25 => failure.victims.len() as u32,
+            Profile::Kube1_35 | Profile::Ideal => 0,
+        };
+        if patches + victims == 0 { end } else { api.bucket.call(end, patches + victims) }
+    }
+
+    /// When the call goes out that evicts a victim: since 1.33 beside the cycles, a patch and a delete.
+    fn evicts_at(&mut self, now: Time) -> Time {
+        match (&mut self.api, self.profile) {
+            (Some(api), Profile::Kube1_35) => api.bucket.call(now, 2),
+            _ => now,
+        }
+    }
+
+    /// The node that is kept for a pod after a failed cycle.
+    fn nominated_after(&self, pod: PodId, failure: &Failure) -> Option<NodeId> {
+        match failure.nomination {
+            Nomination::Set(node) => Some(node),
+            Nomination::Keep => self.kube.queue().get(pod).and_then(|waiting| waiting.nominated),
+            Nomination::Clear => None,
+        }
+    }
+
     /// A pod that ran is gone; whether a cycle would find somebody to try.
     pub(super) fn deleted(&mut self, pod: PodId, node: NodeId, now: Time) -> bool {
         self.slot_of.remove(&pod).expect("a pod that ran");
         self.kube.deleted(pod, node, now);
+        self.changed = now;
+        self.kube.queue().has_ready()
+    }
+
+    /// How many more disruptions each budget allows.
+    pub(super) fn set_allowances(&mut self, allowances: Vec<i64>) {
+        self.kube.set_allowances(allowances);
+    }
+
+    /// A pod was asked to go.
+    pub(super) fn terminate(&mut self, pod: PodId, node: NodeId, preempted: bool, now: Time) {
+        self.kube.terminate(pod, node, preempted, now);
+    }
+
+    /// A node is gone; its pods are still counted.
+    pub(super) fn node_left(&mut self, node: NodeId, now: Time) {
+        self.kube.remove_node(node);
+        self.changed = now;
+    }
+
+    /// A node is something else from now on, or is there for the first time; whether a cycle would find
+    /// somebody to try.
+    pub(super) fn node_changed(&mut self, node: NodeId, cluster: &Cluster, now: Time) -> bool {
+        if cluster.class(node).present {
+            self.kube.update_node(node, self.offered.node_spec(cluster, node), now);
+        }
         self.changed = now;
         self.kube.queue().has_ready()
     }
@@ -119,7 +214,18 @@ struct Gpus<'a> {
     shapes: &'a [Shape],
     running: &'a Running,
     slot_of: &'a FxHashMap<PodId, u32>,
+    api: Option<&'a Api>,
     gpu_choice: GpuChoice,
+}
+
+impl Gpus<'_> {
+    /// Where a pod runs, or will as soon as it is bound.
+    fn placement(&self, pod: PodId) -> &Placement {
+        match self.slot_of.get(&pod) {
+            Some(slot) => &self.running.get(*slot).placement,
+            None => &self.api.expect("calls wait for limits").binding[&pod].0,
+        }
+    }
 }
 
 impl Devices for Gpus<'_> {
@@ -134,8 +240,7 @@ impl Devices for Gpus<'_> {
             |request: &Request| Request { cpu: Default::default(), memory: Default::default(), ..*request };
         let mut trial = self.cluster.alone(node);
         for pod in without {
-            let slot = self.slot_of[pod];
-            let grant = self.running.get(slot).placement.grant.clone();
+            let grant = self.placement(*pod).grant.clone();
             trial.release(&gpus_of(self.pods.request(*pod)), &Placement { node: NodeId(0), grant });
         }
         for other in beside {
@@ -161,20 +266,36 @@ impl<O: Observer> World<'_, '_, O> {
     /// Whether the cycle that takes time tries this pod.
     pub(super) fn is_in_flight(&self, pod: PodId) -> bool {
         match &self.decider {
-            Decider::Kube(kube) => kube.in_flight.as_ref().is_some_and(|(attempt, _)| attempt.pod == pod),
+            Decider::Kube(kube) => {
+                kube.in_flight.as_ref().is_some_and(|(attempt, _)| attempt.pod == pod)
+                    || kube.api.as_ref().is_some_and(|api| api.binding.contains_key(&pod))
+            }
             Decider::Ideal(_) => false,
         }
+    }
+
+    /// When the last pod that has a place on `node` and does not run yet will; `None` if there is none.
+    pub(super) fn placing_on(&self, node: NodeId) -> Option<Time> {
+        let Decider::Kube(kube) = &self.decider else { return None };
+        let tried = kube.in_flight.as_ref().and_then(|(_, placement)| placement.as_ref());
+        let ends = tried.filter(|placement| placement.node == node).and(kube.cycle_ends);
+        let binding = kube.api.iter().flat_map(|api| api.binding.values());
+        let binds = binding.filter(|(placement, _)| placement.node == node).map(|(_, at)| *at);
+        ends.into_iter().chain(binds).max()
     }
 
     /// Cycles, one pod each, until nobody is left to try or one takes time.
     pub(super) fn try_pods(&mut self) {
         while let Some((attempt, placement)) = self.begin() {
-            let length = self.kube().spec.cycle_time;
-            if length == Span::ZERO {
+            let now = self.calendar.now();
+            let kube = self.kube();
+            let end = kube.end_of_cycle(&attempt, now + kube.spec.cycle_time);
+            if end == now {
                 self.conclude(&attempt, placement);
             } else {
-                self.kube().in_flight = Some((attempt, placement));
-                self.calendar.schedule(self.calendar.now() + length, Event::CycleEnd, 0);
+                kube.in_flight = Some((attempt, placement));
+                kube.cycle_ends = Some(end);
+                self.calendar.schedule(end, Event::CycleEnd, 0);
                 break;
             }
         }
@@ -183,17 +304,19 @@ impl<O: Observer> World<'_, '_, O> {
 
     /// Begins a cycle unless one is under way; a pod that is placed holds its place from now on.
     fn begin(&mut self) -> Option<(Attempt, Option<Placement>)> {
+        self.tell_allowances();
         let Decider::Kube(of) = &mut self.decider else { unreachable!("only kube-scheduler tries pods") };
         if of.in_flight.is_some() {
             return None;
         }
-        let KubeScheduler { kube, shapes, slot_of, gpu_choice, .. } = &mut **of;
+        let KubeScheduler { kube, shapes, slot_of, api, gpu_choice, .. } = &mut **of;
         let mut gpus = Gpus {
             cluster: &self.cluster,
             pods: &self.setup.pods,
             shapes,
             running: &self.running,
             slot_of,
+            api: api.as_ref(),
             gpu_choice: *gpu_choice,
         };
         let attempt = kube.begin(&mut gpus)?;
@@ -232,87 +355,60 @@ impl<O: Observer> World<'_, '_, O> {
         self.kube().kube.end(attempt, now);
         match &attempt.outcome {
             Outcome::Placed { .. } => {
-                let slot = self.start(pod, placement.expect("a placed pod has its place"));
-                self.kube().slot_of.insert(pod, slot);
+                let placement = placement.expect("a placed pod has its place");
+                if let Some(api) = &mut self.kube().api {
+                    api.said.remove(&pod);
+                    let goes_out = api.bucket.call(now, 1);
+                    if now < goes_out {
+                        api.binding.insert(pod, (placement, goes_out));
+                        self.calendar.schedule(goes_out, Event::Bind, pod.0);
+                        return;
+                    }
+                }
+                self.start_bound(pod, placement);
             }
             Outcome::Failed(failure) => self.failed(pod, failure),
         }
     }
 
+    fn start_bound(&mut self, pod: PodId, placement: Placement) {
+        let slot = self.start(pod, placement);
+        self.kube().slot_of.insert(pod, slot);
+        if let Some(by) = self.kube().unwanted.remove(&pod) {
+            self.doom_one(slot, Doom::Preempted(by), self.calendar.now());
+        }
+    }
+
+    /// The call that binds a pod goes through.
+    pub(super) fn bind(&mut self, pod: PodId) {
+        let api = self.kube().api.as_mut().expect("calls wait for the limits of the API client");
+        let (placement, _) = api.binding.remove(&pod).expect("a pod that has its place");
+        self.start_bound(pod, placement);
+        self.arm();
+    }
+
     fn failed(&mut self, pod: PodId, failure: &Failure) {
         let Decider::Kube(kube) = &mut self.decider else { unreachable!("only kube-scheduler fails pods") };
         let reason = failure.message;
-        let nominated = match failure.nomination {
-            Nomination::Set(node) => Some(node),
-            Nomination::Keep => kube.kube.queue().get(pod).and_then(|waiting| waiting.nominated),
-            Nomination::Clear => None,
-        };
+        let nominated = kube.nominated_after(pod, failure);
         self.emit(Record::Refused { pod, reason, rejectors: failure.rejectors, nominated });
         for victim in &failure.victims {
-            self.doom(*victim, pod);
+            // It may have ended in the meantime; one that is being bound is asked to go once it runs.
+            let Some(slot) = self.kube().slot_of.get(victim).copied() else {
+                if self.is_in_flight(*victim) {
+                    self.kube().unwanted.insert(*victim, pod);
+                }
+                continue;
+            };
+            let now = self.calendar.now();
+            let called = self.kube().evicts_at(now);
+            self.doom_one(slot, Doom::Preempted(pod), called);
         }
         let patience =
             self.setup.patience.map(|patience| self.setup.pods.pods[pod.index()].arrival + patience);
         // A cap of 0 is a loss system: one attempt. One that passed during the attempt ends it, too.
         if patience.is_some_and(|end| end <= self.calendar.now()) {
             self.leave_queue(pod, |pod| Record::GaveUp { pod });
-        }
-    }
-
-    /// A victim is asked to go, unless it is gone or going already.
-    fn doom(&mut self, victim: PodId, by: PodId) {
-        let now = self.calendar.now();
-        let Some(slot) = self.kube().slot_of.get(&victim).copied() else { return };
-        if self.running.get(slot).doom.is_some() {
-            return;
-        }
-        let end = now + self.kube().spec.grace;
-        let node = self.running.get(slot).placement.node;
-        let epoch = self.calendar.schedule(end, Event::Evict, slot);
-        self.running.get_mut(slot).doom = Some(epoch);
-        self.kube().kube.terminate(victim, node, true);
-        self.emit(Record::Doomed { pod: victim, by });
-    }
-
-    /// The grace of a pod ends. The slot may be free, or another's: it may have ended by itself.
-    pub(super) fn evict(&mut self, slot: u32, epoch: Epoch) {
-        if !self.running.is_doomed(slot, epoch) {
-            return;
-        }
-        let run = self.running.remove(slot, &self.cluster, self.setup.speeds.is_some());
-        let (pod, placement) = (run.pod, run.placement);
-        let returns = self.kube().spec.evicted == Evicted::Return;
-        self.cluster.release(self.setup.pods.request(pod), &placement);
-        self.emit(Record::Evicted { pod, returns });
-        self.set_state_of(pod, State::Running, if returns { State::Waiting } else { State::Gone });
-        self.neighbours_changed(placement.node, &placement.grant, None);
-        match returns {
-            true => self.waiting += 1,
-            false => self.departed += 1,
-        }
-        self.freed(pod, placement.node);
-        if returns {
-            let kube = self.kube();
-            kube.away += 1;
-            let times = kube.evictions.entry(pod).or_default();
-            *times += 1;
-            let delay = RETURN.duration(*times);
-            self.calendar.schedule(self.calendar.now() + delay, Event::Return, pod.0);
-        }
-    }
-
-    /// An evicted pod is created anew, unless its patience ended while it was away.
-    pub(super) fn come_back(&mut self, pod: PodId) {
-        self.kube().away -= 1;
-        if self.state[pod.index()] == State::Waiting {
-            self.enqueue(pod);
-            if let Some(patience) = self.setup.patience {
-                let end = self.setup.pods.pods[pod.index()].arrival + patience;
-                if end <= self.calendar.now() {
-                    self.calendar.schedule(self.calendar.now(), Event::GiveUp, pod.0);
-                }
-            }
-            self.plan_cycle();
         }
     }
 
@@ -337,7 +433,9 @@ impl<O: Observer> World<'_, '_, O> {
     pub(super) fn arm(&mut self) {
         let arrivals = self.next_arrival < self.setup.pods.pods.len();
         let Decider::Kube(kube) = &mut self.decider else { return };
-        let idle = !arrivals && kube.away == 0 && kube.slot_of.is_empty() && kube.in_flight.is_none();
+        let outside = arrivals || self.disruptions.away != 0 || self.disruptions.to_come != 0;
+        let binding = kube.api.as_ref().is_some_and(|api| !api.binding.is_empty());
+        let idle = !outside && !binding && kube.slot_of.is_empty() && kube.in_flight.is_none();
         let tried = |kube: &KubeScheduler| {
             let queue = kube.kube.queue();
             queue.count(Place::Active) == 0 && queue.oldest().is_none_or(|oldest| kube.changed < oldest)

@@ -2,12 +2,15 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use slicewise::cluster::spec::{ClusterSpec, Gpus, Mode, Mps, NodeGroup, Taint};
+use slicewise::cluster::spec::{
+    Amounts, ClusterSpec, EventKind, EventSpec, Gpus, Holders, Mode, Mps, NodeGroup, RecutSpec, Taint,
+};
 use slicewise::experiment::{World, prepare};
 use slicewise::perf::Behavior;
 use slicewise::scenario::resolved::{ModelsSpec, ReportSpec, Scenario, WorkloadSpec};
 use slicewise::sched::spec::{GpuChoice, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties};
 use slicewise::units::{Mib, MilliCpu, Span, Time};
+use slicewise::workload::policy::{Allows, Amount, DisruptionBudget, Evicted, Of, PriorityClass};
 use slicewise::workload::request::{Rule, Sharing, Translation};
 use slicewise::workload::{Builder, Constraint, GpuDemand, PodRow, Toleration, Workload};
 use std::collections::BTreeMap;
@@ -28,6 +31,18 @@ pub(crate) struct Case {
     pub(crate) patience: Option<Span>,
     pub(crate) queue_limit: Option<u64>,
     pub(crate) sharing: bool,
+    /// What happens to nodes: when, to which group, what.
+    pub(crate) events: Vec<(u64, usize, u8)>,
+    pub(crate) policy: Policy,
+}
+
+/// What is said of pods that must go.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Policy {
+    pub(crate) grace: Span,
+    pub(crate) leave: bool,
+    pub(crate) budgets: Vec<(bool, u32)>,
+    pub(crate) meek: bool,
 }
 
 /// A group of nodes.
@@ -111,7 +126,22 @@ fn small() -> impl Strategy<Value = Case> {
     let how = (vec((score, 1_u32..=3), 0..=2), choice, ties, cycle, patience, limit, any::<bool>());
     (what, how).prop_map(|((seed, to, rule, nodes, pods), how)| {
         let (scores, gpu_choice, ties, cycle, patience, queue_limit, sharing) = how;
-        Case { seed, to, rule, nodes, pods, scores, gpu_choice, ties, cycle, patience, queue_limit, sharing }
+        Case {
+            seed,
+            to,
+            rule,
+            nodes,
+            pods,
+            scores,
+            gpu_choice,
+            ties,
+            cycle,
+            patience,
+            queue_limit,
+            sharing,
+            events: Vec::new(),
+            policy: Policy::default(),
+        }
     })
 }
 
@@ -235,6 +265,58 @@ impl Case {
         })
     }
 
+    /// The events of all nodes, each possible at its time: a node that left is there again before
+    /// anything else happens to it.
+    fn events(&self) -> Vec<EventSpec> {
+        let mut away = vec![false; self.nodes.len()];
+        let mut events = self.events.clone();
+        events.sort_by_key(|(at, _, _)| *at);
+        let mut made = Vec::new();
+        for (at, group, kind) in events {
+            let group = group % self.nodes.len();
+            let mig =
+                self.nodes[group].gpus != 0 && self.nodes[group].other.unwrap_or(self.to) == Sharing::Mig;
+            let taint = |value: &str, effect: &str| Taint {
+                key: "gone".to_owned(),
+                value: value.to_owned(),
+                effect: effect.to_owned(),
+            };
+            let layouts: [&[&str]; 3] = [&["3g", "3g"], &["2g", "2g", "2g", "1g"], &["7g"]];
+            let recut = |layout: usize, running| {
+                EventKind::Recut(RecutSpec {
+                    layout: layouts[layout].iter().map(|profile| (*profile).to_owned()).collect(),
+                    gpus: None,
+                    running,
+                })
+            };
+            let change = match (std::mem::take(&mut away[group]), kind) {
+                (true, _) => EventKind::Join,
+                (false, 0) => {
+                    away[group] = true;
+                    EventKind::Leave
+                }
+                (false, 1) => EventKind::Cordon,
+                (false, 2) => EventKind::Uncordon,
+                (false, 3) => EventKind::Drain,
+                (false, 4) => EventKind::Taint(taint("a", "NoExecute")),
+                (false, 5) => EventKind::Taint(taint("b", "PreferNoSchedule")),
+                (false, 6) => EventKind::Label(BTreeMap::from([("zone".to_owned(), "a".to_owned())])),
+                (false, 7) => EventKind::Allocatable(Amounts {
+                    cpu: Some(MilliCpu(3_000)),
+                    pods: Some(2),
+                    ..Amounts::default()
+                }),
+                (false, 8) if mig => recut(0, Holders::Wait),
+                (false, 9) if mig => recut(1, Holders::Evict),
+                (false, _) if mig => recut(2, Holders::Wait),
+                (false, _) => EventKind::Uncordon,
+            };
+            let nodes = vec![format!("n{group}")];
+            made.push(EventSpec { at: Span::from_secs(at), nodes, change });
+        }
+        made
+    }
+
     fn world_of(&self, scheduler: SchedulerSpec) -> World {
         let product = Some("a100-40gb".to_owned());
         let translation = Translation { to: self.to, whole_to: None, rule: self.rule, product };
@@ -249,9 +331,9 @@ impl Case {
                 translation: Some(translation),
                 patience: self.patience,
                 queue_limit: self.queue_limit,
-                ..WorkloadSpec::default()
+                ..self.policy.spec()
             },
-            cluster: ClusterSpec { nodes: groups.clone(), node_lists: Vec::new() },
+            cluster: ClusterSpec { nodes: groups.clone(), events: self.events(), ..ClusterSpec::default() },
             scheduler,
             models: ModelsSpec {
                 sharing: self.sharing,
@@ -303,6 +385,45 @@ impl Case {
         }
         builder.finish()
     }
+}
+
+impl Policy {
+    fn spec(&self) -> WorkloadSpec {
+        let budget = |(number, (min, pods)): (usize, &(bool, u32))| DisruptionBudget {
+            name: format!("b{number}"),
+            of: Of { classes: vec![["a", "b", "c"][number % 3].to_owned()], ..Of::default() },
+            allows: match min {
+                true => Allows::MinAvailable(Amount::Pods(*pods)),
+                false => Allows::MaxUnavailable(Amount::Percent(*pods * 20)),
+            },
+        };
+        let meek = PriorityClass {
+            name: "meek".to_owned(),
+            value: 2,
+            never_preempts: true,
+            of: Some(Of { classes: vec!["c".to_owned()], ..Of::default() }),
+        };
+        WorkloadSpec {
+            grace: self.grace,
+            evicted: if self.leave { Evicted::Leave } else { Evicted::Return },
+            disruption_budgets: self.budgets.iter().enumerate().map(budget).collect(),
+            priority_classes: if self.meek { vec![meek] } else { Vec::new() },
+            ..WorkloadSpec::default()
+        }
+    }
+}
+
+/// What happens to nodes, and what is said of pods that must go.
+pub(crate) fn disturbance() -> impl Strategy<Value = (Vec<(u64, usize, u8)>, Policy)> {
+    let event = (0_u64..150, 0_usize..6, 0_u8..11);
+    let policy = (0_u64..40, any::<bool>(), vec((any::<bool>(), 0_u32..4), 0..3), any::<bool>());
+    let policy = policy.prop_map(|(grace, leave, budgets, meek)| Policy {
+        grace: Span::from_secs(grace),
+        leave,
+        budgets,
+        meek,
+    });
+    (vec(event, 0..12), policy)
 }
 
 impl Node {

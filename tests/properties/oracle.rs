@@ -32,6 +32,8 @@ impl Observer for Log {
 /// Whom a record is about.
 fn subject(record: &Record<'_>) -> PodId {
     match record {
+        // Nodes come before all pods of a moment.
+        Record::NodeChanged { .. } | Record::Recut { .. } => PodId(0),
         Record::Arrived { pod }
         | Record::Refused { pod, .. }
         | Record::Bound { pod, .. }
@@ -39,6 +41,7 @@ fn subject(record: &Record<'_>) -> PodId {
         | Record::Finished { pod }
         | Record::Doomed { pod, .. }
         | Record::Evicted { pod, .. }
+        | Record::Returned { pod }
         | Record::GaveUp { pod }
         | Record::TurnedAway { pod }
         | Record::NeverFits { pod, .. } => *pod,
@@ -63,6 +66,8 @@ pub(crate) struct Oracle<'a> {
     cluster: Cluster,
     now: Time,
     waiting: BTreeSet<PodId>,
+    /// Evicted, and not yet created anew.
+    away: BTreeSet<PodId>,
     running: BTreeMap<PodId, (NodeId, Grant)>,
     /// ∫ waiting pods dt, in pod-microseconds.
     pub(crate) queue_integral: u128,
@@ -79,6 +84,7 @@ impl<'a> Oracle<'a> {
             cluster: world.cluster().clone(),
             now: Time::ZERO,
             waiting: BTreeSet::new(),
+            away: BTreeSet::new(),
             running: BTreeMap::new(),
             queue_integral: 0,
             running_integral: 0,
@@ -132,13 +138,26 @@ impl Observer for Oracle<'_> {
             Record::SpeedChanged { pod, .. } => {
                 assert!(self.world.scenario().models.sharing && self.running.contains_key(&pod));
             }
-            Record::Doomed { .. } | Record::Evicted { .. } => panic!("`ideal` evicts nobody"),
+            Record::Doomed { .. } => {}
+            Record::Evicted { pod, returns } => {
+                self.cluster.release(self.world.pods().request(pod), &self.place(pod));
+                self.running.remove(&pod);
+                if returns {
+                    self.away.insert(pod);
+                }
+            }
+            Record::Returned { pod } => {
+                assert!(self.away.remove(&pod), "who returns was evicted");
+                self.waiting.insert(pod);
+            }
+            Record::NodeChanged { node, class } => self.cluster.set_class(node, class),
+            Record::Recut { node, gpu, standing } => self.cluster.recut(node, gpu, standing),
             Record::Finished { pod } => {
                 self.cluster.release(self.world.pods().request(pod), &self.place(pod));
                 self.running.remove(&pod);
             }
             Record::GaveUp { pod } | Record::TurnedAway { pod } | Record::NeverFits { pod, .. } => {
-                assert!(self.waiting.remove(&pod), "who leaves waited");
+                assert!(self.waiting.remove(&pod) | self.away.remove(&pod), "who leaves waited");
             }
         }
     }

@@ -2,7 +2,9 @@
 
 use super::Context;
 use super::workload::chosen;
-use crate::cluster::spec::{ClusterSpec, Gpus, Mode, Mps, NodeGroup, NodeList, Taint};
+use crate::cluster::spec::{
+    Amounts, ClusterSpec, EventKind, EventSpec, Gpus, Mode, Mps, NodeGroup, NodeList, RecutSpec, Taint,
+};
 use crate::diag::nearest;
 use crate::gpu::{Layout, LayoutError};
 use crate::yaml::{Item, Lower, Problem, Record, Value, record};
@@ -22,12 +24,86 @@ impl<'a> Lower<Context<'a>> for ClusterSpec {
             let nodes: Option<Vec<NodeGroup>> = r.take("nodes", context);
             context.distinct("node group");
             let node_lists: Option<Vec<NodeList>> = r.take("node_lists", context);
-            let cluster = ClusterSpec { nodes: nodes?, node_lists: node_lists? };
+            let events_at = r.place("events");
+            let events: Option<Vec<EventSpec>> = r.take("events", context);
+            let cluster = ClusterSpec { nodes: nodes?, node_lists: node_lists?, events: events? };
+            known_nodes(&cluster, &events_at, context);
             if cluster.nodes.is_empty() && cluster.node_lists.is_empty() {
                 let problem = Problem::new("no-nodes", &at, "the cluster has no nodes");
                 context.complain(problem.help("add a group to `nodes` or a file to `node_lists`"));
             }
             Some(cluster)
+        })
+    }
+}
+
+/// Complains about names of events that are no node's and no group's; nodes of lists are known once
+/// these are read.
+fn known_nodes(cluster: &ClusterSpec, at: &Range<usize>, context: &mut Context<'_>) {
+    if !cluster.node_lists.is_empty() {
+        return;
+    }
+    let known = |name: &str| {
+        cluster.nodes.iter().any(|group| {
+            let rest = name.strip_prefix(&group.name);
+            rest == Some("")
+                || rest
+                    .and_then(|rest| rest.strip_prefix('-'))
+                    .is_some_and(|i| i.parse::<u32>().is_ok_and(|i| i < group.count))
+        })
+    };
+    for name in cluster.events.iter().flat_map(|event| &event.nodes).filter(|name| !known(name)) {
+        let message = format!("an event names `{name}`, which is no node and no group of nodes");
+        let groups: Vec<String> =
+            cluster.nodes.iter().flat_map(|g| [g.name.clone(), format!("{}-0", g.name)]).collect();
+        let problem = Problem::new("unknown-name", at, message);
+        context.complain(match nearest(name, groups.iter().map(String::as_str)) {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None => problem.help(format!("the groups are `{}`", names(&cluster.nodes))),
+        });
+    }
+}
+
+fn names(groups: &[NodeGroup]) -> String {
+    let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
+    names.join("`, `")
+}
+
+impl<'a> Lower<Context<'a>> for EventSpec {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let at = r.take("at", context);
+            let nodes = r.take("nodes", context);
+            let change = r.take("do", context);
+            Some(EventSpec { at: at?, nodes: nodes?, change: change? })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for EventKind {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        Some(match chosen(item)? {
+            ("join", None) => EventKind::Join,
+            ("leave", None) => EventKind::Leave,
+            ("cordon", None) => EventKind::Cordon,
+            ("uncordon", None) => EventKind::Uncordon,
+            ("drain", None) => EventKind::Drain,
+            ("taint", Some(taint)) => EventKind::Taint(Taint::lower(taint, context)?),
+            ("untaint", Some(taint)) => EventKind::Untaint(Taint::lower(taint, context)?),
+            ("label", Some(labels)) => EventKind::Label(pairs(Pairs::lower(labels, context)?)),
+            ("allocatable", Some(amounts)) => EventKind::Allocatable(record(amounts, |r| {
+                let cpu = r.optional("cpu", context);
+                let memory = r.optional("memory", context);
+                let pods = r.optional("pods", context);
+                Some(Amounts { cpu: cpu?, memory: memory?, pods: pods? })
+            })?),
+            ("recut", Some(recut)) => EventKind::Recut(record(recut, |r| {
+                let layout = r.take("layout", context);
+                let gpus = r.optional("gpus", context);
+                let running = r.take("running", context);
+                Some(RecutSpec { layout: layout?, gpus: gpus?, running: running? })
+            })?),
+            other => panic!("a form of its table, not {other:?}"),
         })
     }
 }

@@ -7,6 +7,7 @@ use crate::trace::spec::{
     Source, Window,
 };
 use crate::units::Span;
+use crate::workload::policy::{Allows, Amount, BUDGETS_MAX, DisruptionBudget, Of, PriorityClass};
 use crate::workload::request::{Rule, Sharing, Translation};
 use crate::yaml::{Item, Lower, Problem, Record, Value, record};
 use std::ops::Range;
@@ -58,6 +59,17 @@ impl<'a> Lower<Context<'a>> for WorkloadSpec {
             let translation = r.optional("translation", context);
             let patience = r.optional("patience", context);
             let queue_limit = r.optional("queue_limit", context);
+            let priority_classes = r.take("priority_classes", context);
+            context.distinct("priority class");
+            let disruption_budgets: Option<Vec<DisruptionBudget>> = r.take("disruption_budgets", context);
+            context.distinct("disruption budget");
+            if let Some(extra) = disruption_budgets.as_ref().and_then(|b| b.get(BUDGETS_MAX)) {
+                let message =
+                    format!("`{}` is one budget too many: a run has up to {BUDGETS_MAX}", extra.name);
+                context.complain(Problem::new("bad-value", &r.place("disruption_budgets"), message));
+            }
+            let grace = r.take("grace", context);
+            let evicted = r.take("evicted", context);
             let (traces, trace) = (traces?, trace?);
             Some(WorkloadSpec {
                 traces: traces.unwrap_or_else(|| trace.into_iter().collect()),
@@ -66,8 +78,76 @@ impl<'a> Lower<Context<'a>> for WorkloadSpec {
                 translation: translation?,
                 patience: patience?,
                 queue_limit: queue_limit?,
+                priority_classes: priority_classes?,
+                disruption_budgets: disruption_budgets?,
+                grace: grace?,
+                evicted: evicted?,
             })
         })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for Of {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let namespaces = r.take("namespaces", context);
+            let classes = r.take("classes", context);
+            Some(Of { namespaces: namespaces?, classes: classes? })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for PriorityClass {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let name = context.name(r);
+            let value = r.take("value", context);
+            let never_preempts = r.take("never_preempts", context);
+            let of = r.optional("of", context);
+            Some(PriorityClass { name: name?, value: value?, never_preempts: never_preempts?, of: of? })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for DisruptionBudget {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        let at = item.at.clone();
+        record(item, |r| {
+            let name = context.name(r);
+            let of = r.take("of", context);
+            let mut allows = Vec::new();
+            for (key, make) in [
+                ("min_available", Allows::MinAvailable as fn(Amount) -> Allows),
+                ("max_unavailable", Allows::MaxUnavailable),
+            ] {
+                if let Some(amount) = r.optional::<Amount, _>(key, context)? {
+                    allows.push(make(amount));
+                }
+            }
+            if allows.len() != 1 {
+                let message = "a disruption budget has either `min_available` or `max_unavailable`";
+                context.complain(Problem::new("bad-value", &at, message));
+                return None;
+            }
+            Some(DisruptionBudget { name: name?, of: of?, allows: allows[0] })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for Amount {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        let at = item.at.clone();
+        let text = String::lower(item, context)?;
+        let number = |text: &str| text.parse::<u32>().ok();
+        let amount = match text.strip_suffix('%') {
+            Some(percent) => number(percent).filter(|percent| *percent <= 100).map(Amount::Percent),
+            None => number(&text).map(Amount::Pods),
+        };
+        if amount.is_none() {
+            let problem = Problem::new("bad-value", &at, format!("`{text}` is no number of pods"));
+            context.complain(problem.help("write a whole number, or a share such as `50%`"));
+        }
+        amount
     }
 }
 

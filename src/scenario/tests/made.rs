@@ -2,17 +2,22 @@
 
 use super::super::resolved::{ModelsSpec, ReportSpec, Scenario, Until, WorkloadSpec};
 use super::{FULL, ScenarioFile, good, read, resolved_yaml};
-use crate::cluster::spec::{ClusterSpec, Gpus, Mode, Mps, NodeGroup, NodeList, Taint};
+use crate::cluster::spec::{
+    Amounts, ClusterSpec, EventKind, EventSpec, Gpus, Holders, Mode, Mps, NodeGroup, NodeList, RecutSpec,
+    Taint,
+};
 use crate::gpu::{Catalogue, ProductSpec};
 use crate::perf::Behavior;
 use crate::sched::spec::{
-    Evicted, FitStrategy, GpuChoice, KubeSettings, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties, Weights,
+    ApiLimits, FitStrategy, GpuChoice, KubeSettings, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties,
+    Weights,
 };
 use crate::trace::spec::{
     Arrivals, Assume, BadRows, Changes, ClassSpec, Columns, Draw, Format, Generate, GpuSpec, Law, ProfileMix,
     Source, Window,
 };
 use crate::units::{Mib, MilliCpu, Span};
+use crate::workload::policy::{Allows, Amount, DisruptionBudget, Evicted, Of, PriorityClass};
 use crate::workload::request::{Rule, Sharing, Translation};
 use proptest::collection::{btree_map, vec};
 use proptest::option::of;
@@ -226,14 +231,34 @@ fn workload() -> impl Strategy<Value = WorkloadSpec> {
         .prop_map(|(to, whole_to, rule, product)| Translation { to, whole_to, rule, product });
     let pods =
         prop_oneof![(vec(source(), 1..3), Just(None)), (vec(source(), 0..2), generate().prop_map(Some)),];
-    (pods, changes(), of(translation), of(span_or_none()), of(any::<u64>())).prop_map(
-        |((traces, generate), changes, translation, patience, queue_limit)| WorkloadSpec {
-            traces,
-            generate,
-            changes,
-            translation,
-            patience,
-            queue_limit,
+    let choice = || {
+        (vec(line(), 0..2), vec(line(), 0..2)).prop_map(|(namespaces, classes)| Of { namespaces, classes })
+    };
+    let priority_class = (name(), any::<i32>(), any::<bool>(), of(choice()))
+        .prop_map(|(name, value, never_preempts, of)| PriorityClass { name, value, never_preempts, of });
+    let amount = prop_oneof![(0..=1_000_u32).prop_map(Amount::Pods), (0..=100_u32).prop_map(Amount::Percent)];
+    let allows = (any::<bool>(), amount).prop_map(|(min, amount)| {
+        if min { Allows::MinAvailable(amount) } else { Allows::MaxUnavailable(amount) }
+    });
+    let budget =
+        (name(), choice(), allows).prop_map(|(name, of, allows)| DisruptionBudget { name, of, allows });
+    let evicted = select(vec![Evicted::Return, Evicted::Leave]);
+    let policy = (vec(priority_class, 0..3), vec(budget, 0..3), span_or_none(), evicted);
+    (pods, changes(), of(translation), of(span_or_none()), of(any::<u64>()), policy).prop_map(
+        |((traces, generate), changes, translation, patience, queue_limit, policy)| {
+            let (priority_classes, disruption_budgets, grace, evicted) = policy;
+            WorkloadSpec {
+                traces,
+                generate,
+                changes,
+                translation,
+                patience,
+                queue_limit,
+                priority_classes: number(priority_classes, |class| &mut class.name),
+                disruption_budgets: number(disruption_budgets, |budget| &mut budget.name),
+                grace,
+                evicted,
+            }
         },
     )
 }
@@ -274,7 +299,47 @@ fn cluster() -> impl Strategy<Value = ClusterSpec> {
         .prop_map(|(file, mode, models, pods)| NodeList { file, mode, models, pods });
     (vec(node_group(), 0..4), vec(node_list, 0..3))
         .prop_filter("some nodes", |(nodes, lists)| !nodes.is_empty() || !lists.is_empty())
-        .prop_map(|(nodes, node_lists)| ClusterSpec { nodes: number(nodes, |n| &mut n.name), node_lists })
+        .prop_flat_map(|(nodes, node_lists)| {
+            let nodes = number(nodes, |n| &mut n.name);
+            let names: Vec<String> = nodes.iter().map(|group| group.name.clone()).collect();
+            let events = if names.is_empty() {
+                vec(event(vec!["x".to_owned()]), 0..1)
+            } else {
+                vec(event(names), 0..4)
+            };
+            (Just(nodes), Just(node_lists), events)
+        })
+        .prop_map(|(nodes, node_lists, events)| ClusterSpec { nodes, node_lists, events })
+}
+
+fn event(names: Vec<String>) -> impl Strategy<Value = EventSpec> {
+    let amounts = (of(cpu()), of(memory()), of(0..=100_000_u32)).prop_map(|(cpu, memory, pods)| Amounts {
+        cpu,
+        memory,
+        pods,
+    });
+    let profiles = vec(select(vec!["1g.5gb".to_owned(), "2g.10gb".to_owned()]), 1..4);
+    let recut = (profiles, of(vec(0..8_u16, 1..3)), select(vec![Holders::Wait, Holders::Evict]))
+        .prop_map(|(layout, gpus, running)| RecutSpec { layout, gpus, running });
+    let change = prop_oneof![
+        select(vec![
+            EventKind::Join,
+            EventKind::Leave,
+            EventKind::Cordon,
+            EventKind::Uncordon,
+            EventKind::Drain
+        ]),
+        taint().prop_map(EventKind::Taint),
+        taint().prop_map(EventKind::Untaint),
+        btree_map(".{0,5}", ".{0,5}", 0..3).prop_map(EventKind::Label),
+        amounts.prop_map(EventKind::Allocatable),
+        recut.prop_map(EventKind::Recut),
+    ];
+    (span_or_none(), select(names), change).prop_map(|(at, name, change)| EventSpec {
+        at,
+        nodes: vec![name],
+        change,
+    })
 }
 
 fn scheduler() -> impl Strategy<Value = SchedulerSpec> {
@@ -291,16 +356,13 @@ fn scheduler() -> impl Strategy<Value = SchedulerSpec> {
             ..SchedulerSpec::ideal()
         },
     );
-    let evicted = select(vec![Evicted::Return, Evicted::Leave]);
-    let kube = (kube_settings(), span_or_none(), evicted, span_or_none()).prop_map(
-        |(settings, grace, evicted, cycle_time)| KubeSpec {
-            settings,
-            grace,
-            evicted,
-            cycle_time,
-            config: None,
-        },
-    );
+    let api = of((1..=1_000_000_u32, 1..=1_000_000_u32).prop_map(|(qps, burst)| ApiLimits { qps, burst }));
+    let kube = (kube_settings(), span_or_none(), api).prop_map(|(settings, cycle_time, api)| KubeSpec {
+        settings,
+        cycle_time,
+        api,
+        config: None,
+    });
     let profiles = select(vec![Profile::Kube1_35, Profile::Kube1_25]);
     let real = (profiles, choices, span_or_none(), kube).prop_map(|(profile, gpu_choice, cycle, kube)| {
         SchedulerSpec { profile, gpu_choice, cycle, kube, ..SchedulerSpec::default() }

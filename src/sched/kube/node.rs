@@ -77,11 +77,7 @@ pub fn intolerable(taints: &[Taint], tolerations: &[Toleration]) -> i64 {
 /// Whether a cordoned node takes a pod: it tolerates the taint that stands for the cordon.
 #[must_use]
 pub fn tolerates_cordon(tolerations: &[Toleration]) -> bool {
-    let cordon = Taint {
-        key: "node.kubernetes.io/unschedulable".to_owned(),
-        value: String::new(),
-        effect: "NoSchedule".to_owned(),
-    };
+    let cordon = Taint::cordon();
     tolerations.iter().any(|toleration| toleration.tolerates(&cordon))
 }
 

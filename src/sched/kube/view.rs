@@ -4,7 +4,8 @@
 use super::node::{Affinity, NodeSpec, Operator, Requirement, Term};
 use super::resource::{Container, PodRequest, ResourceId, Resources};
 use super::{Kube, Shape};
-use crate::cluster::{Cluster, NodeClass, Share};
+use crate::cluster::{Cluster, Share};
+use crate::id::NodeId;
 use crate::rng::Stream;
 use crate::sched::filter::resource_name;
 use crate::sched::spec::SchedulerSpec;
@@ -16,10 +17,14 @@ use crate::workload::view::Pods;
 /// Label that carries a node's GPU model, for pods of traces that name models.
 const MODEL_LABEL: &str = "slicewise/gpu-model";
 
-/// The scheduler for `pods` on the nodes of `cluster`, with their ids and shapes; all nodes are
-/// there from the start.
+/// What nodes advertise of the resources that pods ask for.
+#[derive(Clone, Debug)]
+pub struct Offered(Vec<(GpuRequest, ResourceId)>);
+
+/// The scheduler for `pods` on the nodes of `cluster`, with their ids and shapes, and what it must be
+/// told of nodes that change. Nodes that are not there yet are known by name.
 #[must_use]
-pub fn scheduler(pods: &Pods<'_>, cluster: &Cluster, spec: &SchedulerSpec, seed: u64) -> Kube {
+pub fn scheduler(pods: &Pods<'_>, cluster: &Cluster, spec: &SchedulerSpec, seed: u64) -> (Kube, Offered) {
     let mut resources = Resources::default();
     let gpus: Vec<Option<(GpuRequest, ResourceId)>> = pods
         .requests
@@ -29,16 +34,19 @@ pub fn scheduler(pods: &Pods<'_>, cluster: &Cluster, spec: &SchedulerSpec, seed:
     let mut offered: Vec<(GpuRequest, ResourceId)> = gpus.iter().flatten().copied().collect();
     offered.sort_by_key(|(_, resource)| *resource);
     offered.dedup_by_key(|(_, resource)| *resource);
+    let offered = Offered(offered);
     let settings = spec.settings(&mut resources);
     let mut kube = Kube::new(settings, resources, Some(Stream::new(seed, "kube-scheduler", 0)));
     for (request, gpu) in pods.requests.iter().zip(gpus) {
         kube.add_shape(shape(request, gpu, &pods.constraints[request.constraint as usize]));
     }
-    let specs: Vec<NodeSpec> = cluster.classes().iter().map(|class| node_spec(class, &offered)).collect();
     for node in cluster.nodes() {
-        kube.add_node(cluster.name(node).to_owned(), specs[cluster.class_index(node)].clone(), Time::ZERO);
+        kube.add_node(cluster.name(node).to_owned(), offered.node_spec(cluster, node), Time::ZERO);
+        if !cluster.class(node).present {
+            kube.remove_node(node);
+        }
     }
-    kube
+    (kube, offered)
 }
 
 /// A demand of no CPU or no memory is a container that asks for none.
@@ -86,35 +94,42 @@ fn amount(gpu: GpuRequest) -> i64 {
     }
 }
 
-/// What nodes of a class advertise, of the resources that pods ask for.
-fn node_spec(class: &NodeClass, offered: &[(GpuRequest, ResourceId)]) -> NodeSpec {
-    let mut allocatable =
-        vec![(ResourceId::CPU, class.cpu.0 as i64), (ResourceId::MEMORY, bytes(class.memory))];
-    for (gpu, resource) in offered {
-        let each = match (gpu.unit, &class.share) {
-            (Unit::Whole, Share::Whole) => 1,
-            (Unit::Milli(_), Share::Milli) => 1_000,
-            (Unit::Replica, Share::Replicas { replicas, .. }) => i64::from(*replicas),
-            // As many as one could cut from a GPU that holds nothing else.
-            (Unit::MemoryGb(size), Share::Memory { gb, .. }) => i64::from(gb / size),
-            (Unit::Slice(profile), Share::Slices { slices, .. }) => {
-                slices.iter().filter(|slice| slice.profile == profile).count() as i64
+impl Offered {
+    /// A node as kube-scheduler sees it now.
+    #[must_use]
+    pub fn node_spec(&self, cluster: &Cluster, node: NodeId) -> NodeSpec {
+        let class = cluster.class(node);
+        let mut allocatable =
+            vec![(ResourceId::CPU, class.cpu.0 as i64), (ResourceId::MEMORY, bytes(class.memory))];
+        for (gpu, resource) in &self.0 {
+            let gpus = i64::from(class.gpus);
+            let all = match (gpu.unit, &class.share) {
+                (Unit::Whole, Share::Whole) => gpus,
+                (Unit::Milli(_), Share::Milli) => 1_000 * gpus,
+                (Unit::Replica, Share::Replicas { replicas, .. }) => i64::from(*replicas) * gpus,
+                // As many as one could cut from a GPU that holds nothing else.
+                (Unit::MemoryGb(size), Share::Memory { gb, .. }) => i64::from(gb / size) * gpus,
+                (Unit::Slice(profile), Share::Slices { slices, .. }) => {
+                    let of = |bit: &usize| slices[*bit].profile == profile;
+                    let mask = (0..slices.len()).filter(of).fold(0_u32, |mask, bit| mask | 1 << bit);
+                    cluster.gpu_full(node).iter().map(|full| i64::from((full & mask).count_ones())).sum()
+                }
+                _ => 0,
+            };
+            if 0 < all {
+                allocatable.push((*resource, all));
             }
-            _ => 0,
-        };
-        if 0 < each {
-            allocatable.push((*resource, each * i64::from(class.gpus)));
         }
-    }
-    let mut labels = class.labels.clone();
-    if !class.model.is_empty() {
-        labels.insert(MODEL_LABEL.to_owned(), class.model.to_ascii_lowercase());
-    }
-    NodeSpec {
-        allocatable,
-        pods: i64::from(class.pods),
-        labels,
-        taints: class.taints.clone(),
-        unschedulable: false,
+        let mut labels = class.labels.clone();
+        if !class.model.is_empty() {
+            labels.insert(MODEL_LABEL.to_owned(), class.model.to_ascii_lowercase());
+        }
+        NodeSpec {
+            allocatable,
+            pods: i64::from(class.pods),
+            labels,
+            taints: class.taints.clone(),
+            unschedulable: class.unschedulable,
+        }
     }
 }

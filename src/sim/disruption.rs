@@ -1,0 +1,348 @@
+//! What is done to nodes and to pods that run: planned events, drains that respect disruption budgets,
+//! evictions with their grace, and pods that are created anew.
+
+use super::{Decider, Event, Run, State, World};
+use crate::cluster::spec::Holders;
+use crate::cluster::{Change, Grant, Placement, Planned};
+use crate::engine::Epoch;
+use crate::id::{GpuId, NodeId, PodId};
+use crate::record::{Doom, Observer, Record};
+use crate::sched::kube::backoff::Backoff;
+use crate::units::Span;
+use crate::workload::policy::{Allows, Budgets, Evicted};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
+
+/// How long a Job waits before it creates a lost pod anew: 10 s, doubled every time, at most 6 minutes
+/// (kubernetes.io/docs/concepts/workloads/controllers/job, "Pod backoff failure policy"). Without any
+/// wait a victim could take the room back before its preemptor is tried again, for ever.
+const RETURN: Backoff = Backoff { initial: Span::from_secs(10), max: Span::from_secs(360) };
+
+/// How long `kubectl drain` waits before it asks again for an eviction that a budget refused
+/// (k8s.io/kubectl/pkg/drain, `evictPods`: 5 seconds).
+const DRAIN_RETRY: Span = Span::from_secs(5);
+
+/// What becomes of pods that must go.
+#[derive(Clone, Copy, Debug)]
+pub struct Fate<'a> {
+    /// How long they keep their place.
+    pub grace: Span,
+    /// And then.
+    pub evicted: Evicted,
+    /// Which of them may go.
+    pub budgets: &'a Budgets,
+}
+
+/// The state of all that.
+#[derive(Debug, Default)]
+pub(super) struct Disruptions {
+    /// How often pods were evicted, and how many of them are not yet created anew.
+    evictions: FxHashMap<PodId, u32>,
+    pub(super) away: u32,
+    /// Planned events and drains that are still to come.
+    pub(super) to_come: usize,
+    /// The slices that are to stand on GPUs whose re-cut waits for pods to end.
+    retiring: BTreeMap<GpuId, u32>,
+    /// Pods of each budget that run and may stay; and all that should, evicted ones included.
+    healthy: Vec<i64>,
+    expected: Vec<i64>,
+}
+
+impl Disruptions {
+    pub(super) fn new(budgets: &Budgets, planned: usize) -> Disruptions {
+        let none = vec![0; budgets.allows().count()];
+        Disruptions { to_come: planned, healthy: none.clone(), expected: none, ..Disruptions::default() }
+    }
+
+    fn count(&mut self, of: u64, healthy: i64, expected: i64) {
+        for bit in (0..self.healthy.len()).filter(|bit| of >> bit & 1 == 1) {
+            self.healthy[bit] += healthy;
+            self.expected[bit] += expected;
+        }
+    }
+
+    /// How many more disruptions each budget allows.
+    fn allowances(&self, budgets: &Budgets) -> Vec<i64> {
+        let allowed =
+            |(bit, allows): (usize, Allows)| allows.disruptions(self.healthy[bit], self.expected[bit]);
+        budgets.allows().enumerate().map(allowed).collect()
+    }
+}
+
+impl<O: Observer> World<'_, '_, O> {
+    /// Something planned happens.
+    pub(super) fn planned(&mut self, index: u32) {
+        let Planned { node, change, .. } = self.setup.planned[index as usize];
+        if let (Change::Leave(_) | Change::Class(_), Some(end)) = (change, self.placing_on(node)) {
+            // A pod is on its way there, judged by what the node was: it changes right after the cycle
+            // that places the pod.
+            self.calendar.schedule(end + Span(1), Event::Planned, index);
+            return;
+        }
+        self.disruptions.to_come -= 1;
+        match change {
+            Change::Class(class) => self.set_class(node, class),
+            Change::Drain => {
+                self.disruptions.to_come += 1;
+                self.drain(node);
+            }
+            Change::Execute => {
+                for slot in self.slots_on(node) {
+                    let class = self.cluster.class(node);
+                    let request = self.setup.pods.request(self.running.get(slot).pod);
+                    let constraint = &self.setup.pods.constraints[request.constraint as usize];
+                    let stays = class.taints.iter().all(|taint| {
+                        taint.effect != "NoExecute"
+                            || constraint.tolerations.iter().any(|t| t.tolerates(taint))
+                    });
+                    if !stays {
+                        self.doom(slot, Doom::Tainted);
+                    }
+                }
+            }
+            Change::Leave(class) => {
+                // Before its pods go, so that nobody is placed where they were.
+                if let Decider::Kube(kube) = &mut self.decider {
+                    kube.node_left(node, self.calendar.now());
+                }
+                for slot in self.slots_on(node) {
+                    // A gang that has lost one member has lost all.
+                    if self.running.has(slot) {
+                        self.lose(slot);
+                    }
+                }
+                self.set_class(node, class);
+            }
+            Change::Recut { gpu, standing, running } => {
+                self.disruptions.retiring.insert(self.cluster.gpu_id(node, gpu), standing);
+                if running == Holders::Evict {
+                    let held = |grant: &Grant| match grant {
+                        Grant::Slice { gpu: at, slice } => *at == gpu && standing >> slice & 1 == 0,
+                        Grant::Slices(held) => {
+                            held.iter().any(|(at, slice)| *at == gpu && standing >> slice & 1 == 0)
+                        }
+                        Grant::None | Grant::Gpus(_) => false,
+                    };
+                    for slot in self.slots_on(node) {
+                        if held(&self.running.get(slot).placement.grant) {
+                            self.doom(slot, Doom::Recut);
+                        }
+                    }
+                }
+                self.recut(node, gpu);
+            }
+        }
+        self.arm();
+    }
+
+    fn slots_on(&self, node: NodeId) -> Vec<u32> {
+        self.running.slots_where(|run| run.placement.node == node)
+    }
+
+    fn set_class(&mut self, node: NodeId, class: u16) {
+        self.cluster.set_class(node, class);
+        self.emit(Record::NodeChanged { node, class });
+        self.node_changed(node);
+    }
+
+    /// The scheduler is told that a node changed: whoever could use it is tried.
+    fn node_changed(&mut self, node: NodeId) {
+        let ready = match &mut self.decider {
+            Decider::Ideal(scheduler) => {
+                scheduler.freed(node, &self.cluster);
+                scheduler.has_ready()
+            }
+            Decider::Kube(kube) => kube.node_changed(node, &self.cluster, self.calendar.now()),
+        };
+        if ready {
+            self.plan_cycle();
+        }
+    }
+
+    /// Re-cuts a GPU as far as those who hold slices of it allow.
+    fn recut(&mut self, node: NodeId, gpu: u8) {
+        let id = self.cluster.gpu_id(node, gpu);
+        let Some(target) = self.disruptions.retiring.get(&id).copied() else { return };
+        let (full, free) =
+            (self.cluster.gpu_full(node)[usize::from(gpu)], self.cluster.gpu_free(node)[usize::from(gpu)]);
+        let held = full & !free;
+        let standing = if held & !target == 0 {
+            self.disruptions.retiring.remove(&id);
+            target
+        } else {
+            // What stands and is wanted stays; what is free and is not wanted takes nobody any more.
+            held | full & target
+        };
+        if standing != full {
+            self.cluster.recut(node, gpu, standing);
+            self.emit(Record::Recut { node, gpu, standing });
+            self.node_changed(node);
+        }
+    }
+
+    /// Re-cuts that waited for a pod that is gone.
+    pub(super) fn recut_after(&mut self, placement: &Placement) {
+        if self.disruptions.retiring.is_empty() {
+            return;
+        }
+        for gpu in placement.grant.gpus() {
+            self.recut(placement.node, gpu);
+        }
+    }
+
+    /// Asks the pods of a node to go, as `kubectl drain` does: those whose budgets allow it, and the
+    /// others again after a while.
+    pub(super) fn drain(&mut self, node: NodeId) {
+        self.disruptions.to_come -= 1;
+        if !self.cluster.class(node).unschedulable || !self.cluster.class(node).present {
+            return;
+        }
+        for slot in self.slots_on(node) {
+            if self.running.get(slot).doom.is_some() {
+                continue;
+            }
+            let of = self.setup.fate.budgets.of(&self.setup.pods.pods[self.running.get(slot).pod.index()]);
+            let allowances = self.disruptions.allowances(self.setup.fate.budgets);
+            let allowed = |(bit, left): (usize, &i64)| of >> bit & 1 == 0 || 0 < *left;
+            if allowances.iter().enumerate().all(allowed) {
+                self.doom(slot, Doom::Drained);
+            }
+        }
+        let going = self.slots_on(node).iter().all(|slot| self.running.get(*slot).doom.is_some());
+        if !going || self.placing_on(node).is_some() {
+            self.disruptions.to_come += 1;
+            self.calendar.schedule(self.calendar.now() + DRAIN_RETRY, Event::Drain, node.0);
+        }
+    }
+
+    /// What each budget allows, for preemption.
+    pub(super) fn tell_allowances(&mut self) {
+        if self.setup.fate.budgets.is_empty() {
+            return;
+        }
+        let allowances = self.disruptions.allowances(self.setup.fate.budgets);
+        if let Decider::Kube(kube) = &mut self.decider {
+            kube.set_allowances(allowances);
+        }
+    }
+
+    /// A pod runs from now on.
+    pub(super) fn count_started(&mut self, pod: PodId) {
+        let of = self.setup.fate.budgets.of(&self.setup.pods.pods[pod.index()]);
+        if of != 0 {
+            // One that was evicted and returned was expected all the time.
+            let new = !self.disruptions.evictions.contains_key(&pod);
+            self.disruptions.count(of, 1, i64::from(new));
+        }
+    }
+
+    /// A pod has run to its end.
+    pub(super) fn count_finished(&mut self, run: &Run) {
+        let of = self.setup.fate.budgets.of(&self.setup.pods.pods[run.pod.index()]);
+        self.disruptions.count(of, -i64::from(run.doom.is_none()), -1);
+    }
+
+    /// A pod, and the gang that it belongs to, is asked to go, unless it is going already.
+    pub(super) fn doom(&mut self, slot: u32, why: Doom) {
+        for slot in self.gang_slots(slot) {
+            self.doom_one(slot, why, self.calendar.now());
+        }
+    }
+
+    /// One pod is asked to go by a call that goes out at `called`.
+    pub(super) fn doom_one(&mut self, slot: u32, why: Doom, called: crate::units::Time) {
+        let run = self.running.get(slot);
+        if run.doom.is_some() {
+            return;
+        }
+        let (pod, node) = (run.pod, run.placement.node);
+        let now = self.calendar.now();
+        let epoch = self.calendar.schedule(called + self.setup.fate.grace, Event::Evict, slot);
+        self.running.get_mut(slot).doom = Some(epoch);
+        let of = self.setup.fate.budgets.of(&self.setup.pods.pods[pod.index()]);
+        self.disruptions.count(of, -1, 0);
+        if let Decider::Kube(kube) = &mut self.decider {
+            kube.terminate(pod, node, matches!(why, Doom::Preempted(_)), now);
+        }
+        self.emit(Record::Doomed { pod, why });
+    }
+
+    /// The slots of those members of a pod's gang that run.
+    fn gang_slots(&self, slot: u32) -> Vec<u32> {
+        let pod = self.running.get(slot).pod;
+        let first = self.first_of(pod);
+        if self.setup.pods.pods[first.index()].gang == 1 {
+            return vec![slot];
+        }
+        let last = first.0 + self.setup.pods.pods[first.index()].gang;
+        self.running.slots_where(|run| (first.0..last).contains(&run.pod.0))
+    }
+
+    /// The first pod of a pod's gang.
+    fn first_of(&self, pod: PodId) -> PodId {
+        let led = |index: &usize| self.setup.pods.pods[*index].gang != 0;
+        PodId::of((0..=pod.index()).rev().find(led).expect("a gang starts with its first pod"))
+    }
+
+    /// The grace of a pod ends. The slot may be free, or another's: it may have ended by itself.
+    pub(super) fn evict(&mut self, slot: u32, epoch: Epoch) {
+        if self.running.is_doomed(slot, epoch) {
+            self.lose(slot);
+        }
+    }
+
+    /// A pod loses its place and its work, and so do the others of its gang.
+    fn lose(&mut self, slot: u32) {
+        let first = self.first_of(self.running.get(slot).pod);
+        let whole = self.setup.pods.members(first).all(|member| self.state[member.index()] == State::Running);
+        let returns = whole && self.setup.fate.evicted == Evicted::Return;
+        for slot in self.gang_slots(slot) {
+            self.lose_one(slot, returns);
+        }
+        if returns {
+            self.disruptions.away += 1;
+            let times = self.disruptions.evictions[&first];
+            let delay = RETURN.duration(times);
+            self.calendar.schedule(self.calendar.now() + delay, Event::Return, first.0);
+        }
+        self.arm();
+    }
+
+    fn lose_one(&mut self, slot: u32, returns: bool) {
+        let run = self.running.remove(slot, &self.cluster, self.setup.speeds.is_some());
+        let pod = run.pod;
+        let of = self.setup.fate.budgets.of(&self.setup.pods.pods[pod.index()]);
+        self.disruptions.count(of, -i64::from(run.doom.is_none()), -i64::from(!returns));
+        self.cluster.release(self.setup.pods.request(pod), &run.placement);
+        self.emit(Record::Evicted { pod, returns });
+        self.set_state_of(pod, State::Running, if returns { State::Waiting } else { State::Gone });
+        self.neighbours_changed(run.placement.node, &run.placement.grant, None);
+        match returns {
+            true => {
+                self.waiting += 1;
+                *self.disruptions.evictions.entry(pod).or_default() += 1;
+            }
+            false => self.departed += 1,
+        }
+        self.freed(pod, &run.placement);
+    }
+
+    /// An evicted pod, or gang, is created anew, unless its patience ended while it was away.
+    pub(super) fn come_back(&mut self, first: PodId) {
+        self.disruptions.away -= 1;
+        if self.state[first.index()] != State::Waiting {
+            return;
+        }
+        for pod in self.setup.pods.members(first) {
+            self.emit(Record::Returned { pod });
+        }
+        self.enqueue(first);
+        if let Some(patience) = self.setup.patience {
+            let end = self.setup.pods.pods[first.index()].arrival + patience;
+            if end <= self.calendar.now() {
+                self.calendar.schedule(self.calendar.now(), Event::GiveUp, first.0);
+            }
+        }
+        self.plan_cycle();
+    }
+}
