@@ -101,7 +101,7 @@ impl<'a> Slices<'a> {
 fn height(class: &NodeClass) -> u32 {
     match &class.share {
         Share::Slices { .. } => u32::from(class.memory_slices.max(1)),
-        _ => u32::from(class.full().max(1)),
+        _ => class.full().max(1),
     }
 }
 

@@ -39,11 +39,19 @@ pub(super) struct Context<'a> {
     pub(super) problems: Vec<Problem>,
     /// Names of the list that is being lowered and where they stand, for [`Context::distinct`].
     names: Vec<(String, Range<usize>)>,
+    /// Names and sizes of the node groups, where no node comes from elsewhere.
+    groups: Option<Vec<(String, u32)>>,
 }
 
 impl<'a> Context<'a> {
     pub(super) fn new(known: &'a Known<'a>) -> Context<'a> {
-        Context { known, catalogue: Cow::Borrowed(known.catalogue), problems: Vec::new(), names: Vec::new() }
+        Context {
+            known,
+            catalogue: Cow::Borrowed(known.catalogue),
+            problems: Vec::new(),
+            names: Vec::new(),
+            groups: None,
+        }
     }
 
     fn catalogue(&self) -> &Catalogue {

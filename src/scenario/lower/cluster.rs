@@ -24,10 +24,14 @@ impl<'a> Lower<Context<'a>> for ClusterSpec {
             let nodes: Option<Vec<NodeGroup>> = r.take("nodes", context);
             context.distinct("node group");
             let node_lists: Option<Vec<NodeList>> = r.take("node_lists", context);
-            let events_at = r.place("events");
+            context.groups = match (&nodes, &node_lists) {
+                (Some(nodes), Some(lists)) if lists.is_empty() => {
+                    Some(nodes.iter().map(|group| (group.name.clone(), group.count)).collect())
+                }
+                _ => None,
+            };
             let events: Option<Vec<EventSpec>> = r.take("events", context);
             let cluster = ClusterSpec { nodes: nodes?, node_lists: node_lists?, events: events? };
-            known_nodes(&cluster, &events_at, context);
             if cluster.nodes.is_empty() && cluster.node_lists.is_empty() {
                 let problem = Problem::new("no-nodes", &at, "the cluster has no nodes");
                 context.complain(problem.help("add a group to `nodes` or a file to `node_lists`"));
@@ -37,43 +41,34 @@ impl<'a> Lower<Context<'a>> for ClusterSpec {
     }
 }
 
-/// Complains about names of events that are no node's and no group's; nodes of lists are known once
-/// these are read.
-fn known_nodes(cluster: &ClusterSpec, at: &Range<usize>, context: &mut Context<'_>) {
-    if !cluster.node_lists.is_empty() {
-        return;
-    }
+/// Complains about names that are no node's and no group's. Nodes of lists are known once these are
+/// read; where there are any, names are looked up then.
+fn known_nodes(names: &[String], at: &Range<usize>, context: &mut Context<'_>) {
+    let Some(groups) = context.groups.clone() else { return };
     let known = |name: &str| {
-        cluster.nodes.iter().any(|group| {
-            let rest = name.strip_prefix(&group.name);
-            rest == Some("")
-                || rest
-                    .and_then(|rest| rest.strip_prefix('-'))
-                    .is_some_and(|i| i.parse::<u32>().is_ok_and(|i| i < group.count))
+        groups.iter().any(|(group, count)| {
+            let index = name.strip_prefix(&**group).and_then(|rest| rest.strip_prefix('-'));
+            name == group || index.is_some_and(|i| i.parse::<u32>().is_ok_and(|i| i < *count))
         })
     };
-    for name in cluster.events.iter().flat_map(|event| &event.nodes).filter(|name| !known(name)) {
-        let message = format!("an event names `{name}`, which is no node and no group of nodes");
-        let groups: Vec<String> =
-            cluster.nodes.iter().flat_map(|g| [g.name.clone(), format!("{}-0", g.name)]).collect();
+    for name in names.iter().filter(|name| !known(name)) {
+        let message = format!("`{name}` is no node and no group of nodes");
+        let named: Vec<String> = groups.iter().flat_map(|(g, _)| [g.clone(), format!("{g}-0")]).collect();
         let problem = Problem::new("unknown-name", at, message);
-        context.complain(match nearest(name, groups.iter().map(String::as_str)) {
+        context.complain(match nearest(name, named.iter().map(String::as_str)) {
             Some(near) => problem.help(format!("did you mean `{near}`?")),
-            None => problem.help(format!("the groups are `{}`", names(&cluster.nodes))),
+            None => problem.help(format!("nodes are called `{}`", named.join("`, `"))),
         });
     }
-}
-
-fn names(groups: &[NodeGroup]) -> String {
-    let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
-    names.join("`, `")
 }
 
 impl<'a> Lower<Context<'a>> for EventSpec {
     fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
         record(item, |r| {
             let at = r.take("at", context);
-            let nodes = r.take("nodes", context);
+            let nodes_at = r.place("nodes");
+            let nodes: Option<Vec<String>> = r.take("nodes", context);
+            known_nodes(nodes.as_deref().unwrap_or_default(), &nodes_at, context);
             let change = r.take("do", context);
             Some(EventSpec { at: at?, nodes: nodes?, change: change? })
         })
