@@ -256,13 +256,12 @@ impl<O: Observer> World<'_, '_, O> {
             return;
         }
         let (pod, node) = (run.pod, run.placement.node);
-        let now = self.calendar.now();
         let epoch = self.calendar.schedule(called + self.setup.fate.grace, Event::Evict, slot);
         self.running.get_mut(slot).doom = Some(epoch);
         let of = self.setup.fate.budgets.of(&self.setup.pods.pods[pod.index()]);
         self.disruptions.count(of, -1, 0);
         if let Decider::Kube(kube) = &mut self.decider {
-            kube.terminate(pod, node, matches!(why, Doom::Preempted(_)), now);
+            kube.terminate(pod, node, matches!(why, Doom::Preempted(_)));
         }
         self.emit(Record::Doomed { pod, why });
     }

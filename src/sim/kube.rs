@@ -181,8 +181,8 @@ impl KubeScheduler {
     }
 
     /// A pod was asked to go.
-    pub(super) fn terminate(&mut self, pod: PodId, node: NodeId, preempted: bool, now: Time) {
-        self.kube.terminate(pod, node, preempted, now);
+    pub(super) fn terminate(&mut self, pod: PodId, node: NodeId, preempted: bool) {
+        self.kube.terminate(pod, node, preempted);
     }
 
     /// A node is gone; its pods are still counted.
