@@ -48,6 +48,7 @@ fn world(workload: Workload, nodes: Vec<NodeGroup>, scheduler: SchedulerSpec, to
         seed: 1,
         workload: WorkloadSpec { translation: Some(translation), ..WorkloadSpec::default() },
         cluster: ClusterSpec { nodes: nodes.clone(), ..ClusterSpec::default() },
+        partitioner: Default::default(),
         scheduler,
         models: ModelsSpec::default(),
         report: ReportSpec::default(),

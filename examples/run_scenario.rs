@@ -11,6 +11,7 @@
 
 use slicewise::cluster::spec::{ClusterSpec, Gpus, Mode, Mps, NodeGroup};
 use slicewise::experiment::{self, Inputs};
+use slicewise::partition::spec::PartitionerSpec;
 use slicewise::report::{self, Format, Page};
 use slicewise::scenario::resolved::{ModelsSpec, ReportSpec, Scenario, ScenarioFile, WorkloadSpec};
 use slicewise::sched::spec::SchedulerSpec;
@@ -100,6 +101,7 @@ fn variant(name: &str, mode: Mode) -> Scenario {
         seed: 1,
         workload: WorkloadSpec { generate: Some(pods), ..WorkloadSpec::default() },
         cluster: ClusterSpec { nodes: vec![node], ..ClusterSpec::default() },
+        partitioner: PartitionerSpec::None,
         scheduler: SchedulerSpec::default(),
         // Slower slices and neighbours are modelled, every pod as one that fills what it gets.
         models: ModelsSpec { sharing: true, ..ModelsSpec::default() },

@@ -37,6 +37,17 @@ pub const AMOUNT_MAX: u64 = u32::MAX as u64 - 1;
 /// replicas, compute slices and thousandths are all exact. MPS memory shares are rounded to it.
 pub const GPU_PARTS: u64 = 18_018_000;
 
+/// MPS slices of one size on one GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MpsSlices {
+    /// Size, GB.
+    pub gb: u16,
+    /// Slices.
+    pub all: u16,
+    /// Those that pods hold; more than all of them where some went that were held.
+    pub held: u16,
+}
+
 /// Consecutive nodes of one class, for scans.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
@@ -65,6 +76,8 @@ pub struct Cluster {
     gpu_free: Vec<u32>,
     /// What each GPU has when nobody holds any of it: units, or the slices that stand on it.
     gpu_full: Vec<u32>,
+    /// MPS slices of each GPU, by size; of GPUs shared otherwise none. Empty where there is no such GPU.
+    mps: Vec<Vec<MpsSlices>>,
     /// Pods on each GPU.
     gpu_pods: Vec<u16>,
     /// CPU, memory and pods beyond what a node has, once it has less than its pods hold.
@@ -100,6 +113,7 @@ impl Cluster {
             gpu_start: vec![0],
             gpu_free: Vec::new(),
             gpu_full: Vec::new(),
+            mps: Vec::new(),
             debts: BTreeMap::new(),
             gpu_pods: Vec::new(),
             log: vec![NodeId(0); nodes.len()],
@@ -118,6 +132,9 @@ impl Cluster {
             cluster.gpu_start.push(cluster.gpu_free.len() as u32);
         }
         cluster.gpu_full = cluster.gpu_free.clone();
+        if cluster.classes.iter().any(|class| matches!(class.share, Share::Sliced { .. })) {
+            cluster.mps = vec![Vec::new(); cluster.gpu_free.len()];
+        }
         cluster.gpu_pods = vec![0; cluster.gpu_free.len()];
         cluster.find_runs();
         cluster
@@ -158,6 +175,9 @@ impl Cluster {
     /// Whether nodes stay what they are: no class is kept for later, and all slices stand.
     #[must_use]
     pub fn is_settled(&self) -> bool {
+        if !self.mps.is_empty() {
+            return false;
+        }
         let used = |class: usize| self.class_of.iter().any(|of| usize::from(*of) == class);
         let stands = |class: &NodeClass| match &class.share {
             Share::Slices { slices, standing, .. } => slices.len() == standing.count_ones() as usize,
@@ -226,6 +246,19 @@ impl Cluster {
         &self.gpu_full[self.gpu_range(node)]
     }
 
+    /// The MPS slices of a GPU, by size, where a partitioner makes them.
+    #[must_use]
+    pub fn offered(&self, node: NodeId, gpu: u8) -> &[MpsSlices] {
+        self.mps.get(self.gpu_id(node, gpu).index()).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a GPU has a slice for `each` units: of that size, where slices are made by a partitioner.
+    fn has_slice(&self, node: NodeId, gpu: usize, each: u16) -> bool {
+        self.mps.is_empty()
+            || !matches!(self.class(node).share, Share::Sliced { .. })
+            || self.offered(node, gpu as u8).iter().any(|s| s.gb == each && s.held < s.all)
+    }
+
     /// Pods on each GPU of a node.
     #[must_use]
     pub fn gpu_pods(&self, node: NodeId) -> &[u16] {
@@ -278,6 +311,9 @@ impl Cluster {
         alone.gpu_free.copy_from_slice(self.gpu_free(node));
         alone.gpu_full.copy_from_slice(self.gpu_full(node));
         alone.gpu_pods.copy_from_slice(self.gpu_pods(node));
+        for gpu in 0..alone.mps.len() {
+            alone.mps[gpu] = self.offered(node, gpu as u8).to_vec();
+        }
         alone
     }
 
@@ -313,7 +349,9 @@ impl Cluster {
             Need::Units { each, count } => {
                 let pods = self.gpu_pods(node);
                 let most = self.class(node).clients();
-                let able = |gpu: usize| u32::from(each) <= free[gpu] && pods[gpu] < most;
+                let able = |gpu: usize| {
+                    u32::from(each) <= free[gpu] && pods[gpu] < most && self.has_slice(node, gpu, each)
+                };
                 take_best(free.len(), usize::from(count), choice, able, |gpu| free[gpu]).map(Grant::Gpus)
             }
             Need::Slices { mask, count: 1 } => {
@@ -340,9 +378,11 @@ impl Cluster {
             Need::Never => false,
             Need::Units { each, count } => {
                 let most = self.class(node).clients();
-                let free = self.gpu_free(node).iter().zip(self.gpu_pods(node));
-                usize::from(count)
-                    <= free.filter(|(free, pods)| u32::from(each) <= **free && **pods < most).count()
+                let free = self.gpu_free(node).iter().zip(self.gpu_pods(node)).enumerate();
+                let able = free.filter(|(gpu, (free, pods))| {
+                    u32::from(each) <= **free && **pods < most && self.has_slice(node, *gpu, each)
+                });
+                usize::from(count) <= able.count()
             }
             Need::Slices { mask, count } => {
                 let free: u32 = self.gpu_free(node).iter().map(|free| (free & mask).count_ones()).sum();
@@ -381,6 +421,10 @@ impl Cluster {
             let pods = &mut self.gpu_pods[first + usize::from(gpu)];
             *pods += 1;
             assert!(*pods <= most, "a GPU holds no more pods than its mode allows");
+            if let Some(slices) = self.mps_slices(placement.node, gpu, need) {
+                assert!(slices.held < slices.all, "a bound MPS slice is free");
+                slices.held += 1;
+            }
         }
         self.changed(placement.node);
     }
@@ -426,8 +470,39 @@ impl Cluster {
         for gpu in placement.grant.gpus() {
             let pods = &mut self.gpu_pods[first + usize::from(gpu)];
             *pods = pods.checked_sub(1).expect("a released GPU had a pod");
+            if let Some(slices) = self.mps_slices(placement.node, gpu, need) {
+                slices.held = slices.held.checked_sub(1).expect("a released MPS slice was held");
+            }
         }
         self.changed(placement.node);
+    }
+
+    /// The slices that a pod takes one of, where a partitioner makes them.
+    fn mps_slices(&mut self, node: NodeId, gpu: u8, need: Need) -> Option<&mut MpsSlices> {
+        let Need::Units { each, .. } = need else { return None };
+        let at = self.gpu_id(node, gpu).index();
+        self.mps.get_mut(at)?.iter_mut().find(|slices| slices.gb == each)
+    }
+
+    /// A GPU offers these MPS slices, as (GB, number), from now on. Those that are held and are not among
+    /// them are held on.
+    ///
+    /// # Panics
+    /// If its slices are not made by a partitioner.
+    pub fn offer(&mut self, node: NodeId, gpu: u8, slices: &[(u16, u16)]) {
+        assert!(matches!(self.class(node).share, Share::Sliced { .. }), "its MPS slices are made on demand");
+        let at = self.gpu_id(node, gpu).index();
+        let mut offered: Vec<MpsSlices> = self.mps[at].iter().map(|s| MpsSlices { all: 0, ..*s }).collect();
+        for (gb, all) in slices {
+            match offered.iter_mut().find(|known| known.gb == *gb) {
+                Some(known) => known.all += all,
+                None => offered.push(MpsSlices { gb: *gb, all: *all, held: 0 }),
+            }
+        }
+        offered.retain(|slices| 0 < slices.all || 0 < slices.held);
+        offered.sort_by_key(|slices| slices.gb);
+        self.mps[at] = offered;
+        self.changed(node);
     }
 
     /// A node passes to another class: it is cordoned, tainted or labelled, joins or leaves, or has other

@@ -18,6 +18,8 @@ use crate::diag::Diagnostic;
 use crate::gpu::Catalogue;
 use crate::id::{PodId, ShapeId};
 use crate::metrics::{self, Frame, Levels, PodLog, Slices, Summary, VariantResult, Window};
+use crate::partition::nos::{Settings, Tables};
+use crate::partition::spec::{Choice, PartitionerSpec};
 use crate::perf;
 use crate::record::{Observer, Record};
 use crate::scenario::resolved::{Scenario, ScenarioFile, Until};
@@ -25,7 +27,7 @@ use crate::sched::Scheduler;
 use crate::sched::score::{Score, Scores};
 use crate::sched::spec::Profile;
 use crate::sim::check::Checker;
-use crate::sim::{self, Decider, Fate, KubeScheduler, Outcome, Setup};
+use crate::sim::{self, Decider, Fate, KubeScheduler, NosSetup, Outcome, Setup};
 use crate::units::Time;
 use crate::workload::policy::{self, Budgets};
 use crate::workload::request::{Request, Rule, Sharing, SliceNames, Translation, share_milli};
@@ -47,12 +49,21 @@ pub struct World {
     slices: SliceNames,
     cluster: Cluster,
     planned: Vec<Planned>,
+    nos: Option<NosWorld>,
     budgets: Budgets,
     scores: Scores,
     speeds: Option<perf::Model>,
     /// Parts of a GPU that each demand keeps busy when it has all it asks for.
     demand_parts: Vec<u64>,
     notes: Vec<String>,
+}
+
+/// What nos works with.
+#[derive(Clone, Debug)]
+struct NosWorld {
+    settings: Settings,
+    tables: Tables,
+    catalogue: Catalogue,
 }
 
 /// A finished run with what its files are written from.
@@ -117,6 +128,14 @@ pub fn prepare(
             Arc::new(workload)
         }
     };
+    let nos = match &scenario.partitioner {
+        PartitionerSpec::None => None,
+        PartitionerSpec::Nos(spec) => Some(NosWorld {
+            settings: spec.settings(),
+            tables: spec.geometries.tables(catalogue),
+            catalogue: Catalogue::clone(catalogue),
+        }),
+    };
     let budgets = Budgets::new(&scenario.workload.disruption_budgets, &workload);
     let (requests, shape_of) = shapes(&by_demand);
     let demand_parts =
@@ -132,6 +151,7 @@ pub fn prepare(
         slices,
         cluster,
         planned,
+        nos,
         budgets,
         scores,
         speeds,
@@ -328,8 +348,23 @@ impl World {
                 evicted: self.scenario.workload.evicted,
                 budgets: &self.budgets,
             },
+            nos: self.nos(),
         };
         sim::run(setup, self.cluster.clone(), decider, &mut (&mut checker, observer))
+    }
+
+    fn nos(&self) -> Option<NosSetup<'_>> {
+        let (PartitionerSpec::Nos(spec), Some(nos)) = (&self.scenario.partitioner, &self.nos) else {
+            return None;
+        };
+        Some(NosSetup {
+            settings: &nos.settings,
+            tables: &nos.tables,
+            catalogue: &nos.catalogue,
+            plugin: spec.plugin,
+            mps_plugin: spec.mps_plugin,
+            seed: (spec.choices == Choice::Seeded).then_some(self.scenario.seed),
+        })
     }
 
     /// Simulates and summarizes: what [`replicate`] needs.
@@ -413,6 +448,7 @@ fn mode_text(share: &Share) -> String {
         Share::Whole => "whole GPUs".to_owned(),
         Share::Milli => "thousandths of a GPU".to_owned(),
         Share::Memory { gb, .. } => format!("MPS memory slices of {gb} GB"),
+        Share::Sliced { gb, .. } => format!("MPS memory slices of {gb} GB, cut on demand"),
         Share::Replicas { replicas, mps: true } => format!("MPS, {replicas} replicas"),
         Share::Replicas { replicas, mps: false } => format!("time-slicing, {replicas} replicas"),
         Share::Slices { slices, .. } => {
@@ -515,14 +551,15 @@ fn world(
     let pods = inputs.workload(scenario, cache);
     let nodes = inputs.nodes(&mut scenario.cluster);
     let scheduler = inputs.scheduler(&mut scenario.scheduler.kube);
-    match (pods, nodes, scheduler) {
-        (Ok((workload, notes)), Ok(nodes), Ok(())) => {
+    let partitioner = inputs.partitioner(&mut scenario.partitioner);
+    match (pods, nodes, scheduler, partitioner) {
+        (Ok((workload, notes)), Ok(nodes), Ok(()), Ok(())) => {
             let mut world = prepare(scenario, workload, &nodes, own, inputs.file())?;
             notes.into_iter().for_each(|note| world.note(note));
             Ok(world)
         }
-        (pods, nodes, scheduler) => {
-            let errors = [pods.err(), nodes.err(), scheduler.err()];
+        (pods, nodes, scheduler, partitioner) => {
+            let errors = [pods.err(), nodes.err(), scheduler.err(), partitioner.err()];
             Err(errors.into_iter().flatten().flatten().collect())
         }
     }

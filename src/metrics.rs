@@ -118,11 +118,12 @@ pub struct Fairness {
 /// unclaimed    I − min(I, W)  nobody waits for it
 /// ```
 ///
-/// What is idle on nodes that are cordoned is `unavailable`, and not in `I`. Nodes that are not there
+/// What is idle on nodes that are cordoned, or whose device plugin restarts after a re-cut, is
+/// `unavailable`, and not in `I`. Nodes that are not there
 /// count for nothing.
 ///
-/// Two more parts belong here and have no field until something can fill them: GPUs that stand still
-/// for a re-cut, and work that is lost when a pod is evicted or fails, which leaves `useful`.
+/// One more part belongs here and has no field until something can fill it: work that is lost when a pod
+/// is evicted or fails, which leaves `useful`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct GpuTime {
     /// GPUs that are there × window.
@@ -139,7 +140,7 @@ pub struct GpuTime {
     pub fragmented: f64,
     /// Idle while nobody waits for it.
     pub unclaimed: f64,
-    /// Idle on nodes that take no new pods.
+    /// Idle on nodes that take no new pods: cordoned, or being re-cut.
     pub unavailable: f64,
 }
 
@@ -391,7 +392,10 @@ pub const DEFINITIONS: &[(&str, &str)] = &[
         "Of all GPU time, what was idle and asked for by pods that waited, and that none of them could use where it stood: cut into other slices, scattered over GPUs and nodes, or without CPU or memory beside it.",
     ),
     ("unclaimed", "Of all GPU time, what was idle beyond what waiting pods asked for."),
-    ("unavailable", "Of all GPU time, what was idle on nodes that are cordoned."),
+    (
+        "unavailable",
+        "Of all GPU time, what was idle on nodes that are cordoned, or whose device plugin restarts after a re-cut.",
+    ),
     (
         "service",
         "Σ work done ÷ Σ time from arrival to departure, over all pods of a group: 1 where all ran at once at full speed.",

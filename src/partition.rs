@@ -9,3 +9,4 @@ pub mod boards;
 pub mod nos;
 pub mod optimal;
 pub mod planner;
+pub mod spec;

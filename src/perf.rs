@@ -88,7 +88,7 @@ impl Model {
             Share::Replicas { mps: false, .. } => {
                 self.time_slicing(&residents.iter().map(|(class, _)| of(*class)).collect::<Vec<_>>())
             }
-            Share::Memory { .. } => {
+            Share::Memory { .. } | Share::Sliced { .. } => {
                 self.mps(&residents.iter().map(|(class, _)| of(*class)).collect::<Vec<_>>(), 1.0)
             }
             Share::Replicas { replicas, mps: true } => {

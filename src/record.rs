@@ -160,6 +160,44 @@ pub enum Record<'a> {
         /// The slices that stand on it from now on, of its class's table.
         standing: u32,
     },
+    /// A GPU offers other MPS slices.
+    Resliced {
+        /// Its node.
+        node: NodeId,
+        /// Its number there.
+        gpu: u8,
+        /// The slices that it offers from now on, as (GB, number).
+        slices: &'a [(u16, u16)],
+    },
+    /// The device plugin of a node goes down or is back: its GPUs take nobody meanwhile.
+    Plugin {
+        /// Its node.
+        node: NodeId,
+        /// Whether it is there.
+        up: bool,
+    },
+    /// The partitioner planned.
+    Planned {
+        /// Pods that it planned for.
+        pods: u32,
+        /// Pods that the plan places, each once.
+        placed: u32,
+        /// Nodes that are written to.
+        nodes: u32,
+        /// Those of them that are to change.
+        changed: u32,
+    },
+    /// A node was asked for other slices, and this is what its GPUs made of it.
+    Applied {
+        /// The node.
+        node: NodeId,
+        /// Slices created.
+        created: u32,
+        /// Slices destroyed.
+        destroyed: u32,
+        /// Slices that were asked for and that the device refused beside those that stand.
+        missing: u32,
+    },
     /// It fits no node of the empty cluster and left at once.
     NeverFits {
         /// Who.

@@ -20,6 +20,7 @@ mod tests;
 
 use crate::diag::{Diagnostic, any_error};
 use crate::gpu::{Catalogue, ProductSpec};
+use crate::partition::spec::{Geometries, PartitionerSpec};
 use crate::sched::spec::KubeSettings;
 use crate::yaml;
 use lower::Context;
@@ -136,6 +137,11 @@ fn variant(scenario: &Scenario) -> Value {
     }
     for list in &mut scenario.cluster.node_lists {
         list.file = variables::escape(&list.file);
+    }
+    if let PartitionerSpec::Nos(nos) = &mut scenario.partitioner
+        && let Geometries::File { file, .. } = &mut nos.geometries
+    {
+        *file = variables::escape(file);
     }
     let mut value = json!({"name": scenario.name, "base": "none"});
     let Value::Object(keys) = json!(scenario) else { unreachable!("a scenario is a mapping") };

@@ -8,6 +8,7 @@ mod api;
 pub mod check;
 mod disruption;
 mod kube;
+mod nos;
 
 use crate::cluster::{Cluster, Placement, Planned};
 use crate::engine::{Calendar, Epoch, Rank};
@@ -21,6 +22,8 @@ use crate::workload::view::Pods;
 use disruption::Disruptions;
 pub use disruption::Fate;
 pub use kube::KubeScheduler;
+use nos::Nos;
+pub use nos::NosSetup;
 
 /// What can happen. The target of an event is a row of the table it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub enum Event {
     Return,
     /// The next pods are created.
     Arrive,
+    /// The partitioner, an agent of its or a device plugin does something.
+    Partitioner,
     /// The cycle that takes time ends.
     CycleEnd,
     /// The scheduler looks at the queue.
@@ -51,7 +56,7 @@ pub enum Event {
 
 impl Event {
     /// All kinds by rank.
-    const RANKED: [Event; 11] = [
+    const RANKED: [Event; 12] = [
         // kube-scheduler's own clocks come before what the world does at the same instant.
         Event::Timer,
         // What frees room comes before what asks for it: a pod that arrives as another leaves
@@ -66,6 +71,8 @@ impl Event {
         Event::Return,
         // Everybody of an instant stands in the queue before the scheduler looks.
         Event::Arrive,
+        // What the partitioner changes is there when the scheduler looks.
+        Event::Partitioner,
         // Whatever happens at the instant in which a cycle ends met its pod in flight.
         Event::CycleEnd,
         // One look an instant, at everything that happened in it.
@@ -107,6 +114,8 @@ pub struct Setup<'a> {
     pub planned: &'a [Planned],
     /// What becomes of pods that must go.
     pub fate: Fate<'a>,
+    /// Who cuts GPUs on demand.
+    pub nos: Option<NosSetup<'a>>,
 }
 
 /// Who decides.
@@ -150,6 +159,7 @@ pub fn run(
         departed: 0,
         reasons: Reasons::default(),
         disruptions: Disruptions::new(setup.fate.budgets, setup.planned.len()),
+        nos: setup.nos.map(|nos| Nos::new(nos, setup.pods.requests, setup.pods.slices)),
         setup,
         cluster,
         decider,
@@ -163,6 +173,7 @@ pub fn run(
     for (index, planned) in setup.planned.iter().enumerate() {
         world.calendar.schedule(planned.at, Event::Planned, index as u32);
     }
+    world.start_partitioner();
     world.plan_arrival();
     let mut events = 0;
     let mut end = Time::ZERO;
@@ -181,6 +192,7 @@ pub fn run(
             Event::Drain => world.drain(NodeId(event.target)),
             Event::Return => world.come_back(PodId(event.target)),
             Event::Arrive => world.arrive(),
+            Event::Partitioner => world.partitioner(event.epoch),
             Event::CycleEnd => world.cycle_end(),
             Event::Cycle => world.cycle(),
             Event::GiveUp => world.give_up(PodId(event.target)),
@@ -227,6 +239,7 @@ struct World<'a, 'o, O> {
     departed: u64,
     reasons: Reasons,
     disruptions: Disruptions,
+    nos: Option<Nos<'a>>,
     observer: &'o mut O,
 }
 
@@ -324,6 +337,9 @@ impl<O: Observer> World<'_, '_, O> {
             Decider::Kube(kube) => kube.withdraw(first, self.calendar.now()),
         }
         self.waiting -= u64::from(self.setup.pods.pods[first.index()].gang);
+        for member in self.setup.pods.members(first) {
+            self.nos_forget(member);
+        }
         self.leave(first, State::Waiting, record);
     }
 
@@ -355,6 +371,7 @@ impl<O: Observer> World<'_, '_, O> {
             let reason = scheduler.explain(*first, &self.cluster, &mut self.reasons);
             for pod in self.setup.pods.members(*first) {
                 self.emit(Record::Refused { pod, reason, rejectors: Plugins::NONE, nominated: None });
+                self.nos_told(pod, reason, None);
             }
         }
         if self.setup.patience == Some(Span::ZERO) {
@@ -423,6 +440,7 @@ impl<O: Observer> World<'_, '_, O> {
         self.running.get_mut(slot).speed = speed;
         self.emit(Record::Bound { pod, node, grant: &grant, speed });
         self.count_started(pod);
+        self.nos_bound(pod, node);
         self.plan_finish(slot);
         self.neighbours_changed(node, &grant, Some(slot));
         slot
@@ -455,6 +473,7 @@ impl<O: Observer> World<'_, '_, O> {
         self.cluster.release(self.setup.pods.request(run.pod), &run.placement);
         self.departed += 1;
         self.emit(Record::Finished { pod: run.pod });
+        self.nos_gone(run.pod, run.placement.node);
         self.neighbours_changed(run.placement.node, &run.placement.grant, None);
         self.freed(run.pod, &run.placement);
     }
@@ -546,6 +565,10 @@ impl Running {
                 (self.slots.len() - 1) as u32
             }
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.slots.len() == self.free.len()
     }
 
     fn has(&self, slot: u32) -> bool {

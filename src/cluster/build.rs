@@ -213,8 +213,20 @@ fn share(
         Mode::Fraction => Share::Milli,
         Mode::TimeSlicing { replicas } => Share::Replicas { replicas: *replicas, mps: false },
         Mode::Mps(Mps::Replicas(replicas)) => Share::Replicas { replicas: *replicas, mps: true },
+        Mode::Mps(Mps::OnDemand { clients }) => {
+            Share::Sliced { gb: needed("MPS memory slicing")?.memory_gb(), clients: *clients }
+        }
         Mode::Mps(Mps::Memory { clients }) => {
             Share::Memory { gb: needed("MPS memory slicing")?.memory_gb(), clients: *clients }
+        }
+        Mode::MigOnDemand => {
+            let product = needed("MIG")?;
+            let places = product.places().iter().map(|place| lower(&place.slice, product, names));
+            let slices: Vec<Slice> = places.collect();
+            if SLICES_MAX < slices.len() {
+                return Err(BuildError::TooManySlices { group: group.name.clone(), slices: slices.len() });
+            }
+            Share::Slices { slices, standing: 0, compute: product.compute_slices() }
         }
         Mode::Mig(profiles) => {
             let product = needed("MIG")?;

@@ -21,6 +21,14 @@ pub enum Share {
         /// Most pods on one GPU.
         clients: u16,
     },
+    /// MPS memory slices of the sizes that a partitioner made; free is in GB, and a pod takes a slice of
+    /// its size ([`super::Cluster::offered`]).
+    Sliced {
+        /// GB of one GPU.
+        gb: u16,
+        /// Most pods on one GPU.
+        clients: u16,
+    },
     /// Equal replicas; free counts them.
     Replicas {
         /// Replicas of one GPU.
@@ -47,7 +55,7 @@ impl Share {
         match self {
             Share::Whole => Sharing::Whole,
             Share::Milli => Sharing::Fraction,
-            Share::Memory { .. } => Sharing::Mps,
+            Share::Memory { .. } | Share::Sliced { .. } => Sharing::Mps,
             Share::Replicas { mps: true, .. } => Sharing::MpsReplicas,
             Share::Replicas { mps: false, .. } => Sharing::TimeSlicing,
             Share::Slices { .. } => Sharing::Mig,
@@ -152,7 +160,7 @@ impl NodeClass {
         match &self.share {
             Share::Whole => 1,
             Share::Milli => 1_000,
-            Share::Memory { gb, .. } => u32::from(*gb),
+            Share::Memory { gb, .. } | Share::Sliced { gb, .. } => u32::from(*gb),
             Share::Replicas { replicas, .. } => u32::from(*replicas),
             Share::Slices { standing, .. } => *standing,
         }
@@ -161,7 +169,7 @@ impl NodeClass {
     /// Most pods on one GPU beyond what the units say.
     pub(super) fn clients(&self) -> u16 {
         match self.share {
-            Share::Memory { clients, .. } => clients,
+            Share::Memory { clients, .. } | Share::Sliced { clients, .. } => clients,
             _ => u16::MAX,
         }
     }
@@ -173,7 +181,7 @@ impl NodeClass {
         let each = match (unit, &self.share) {
             (Unit::Whole, Share::Whole) | (Unit::Replica, Share::Replicas { .. }) => 1,
             (Unit::Milli(milli), Share::Milli) => milli,
-            (Unit::MemoryGb(gb), Share::Memory { .. }) => gb,
+            (Unit::MemoryGb(gb), Share::Memory { .. } | Share::Sliced { .. }) => gb,
             (Unit::Slice(profile), Share::Slices { slices, .. }) => {
                 let mask = slices
                     .iter()
@@ -202,7 +210,7 @@ impl NodeClass {
         let all = |parts| Hold { gpu: parts, compute: parts, memory: parts };
         match (unit, &self.share) {
             (Unit::Milli(milli), _) => all(GPU_PARTS / 1_000 * u64::from(milli)),
-            (Unit::MemoryGb(gb), Share::Memory { gb: whole, .. }) => {
+            (Unit::MemoryGb(gb), Share::Memory { gb: whole, .. } | Share::Sliced { gb: whole, .. }) => {
                 Hold { compute: GPU_PARTS, ..all(GPU_PARTS * u64::from(gb) / u64::from(*whole)) }
             }
             (Unit::Replica, Share::Replicas { replicas, mps: true }) => all(GPU_PARTS / u64::from(*replicas)),

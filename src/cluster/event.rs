@@ -196,9 +196,12 @@ fn changes(
 
 /// The slices of a class's table that make up a layout.
 fn standing(class: &NodeClass, profiles: &[String], catalogue: &Catalogue) -> Result<u32, String> {
-    let Share::Slices { slices, .. } = &class.share else {
+    let Share::Slices { slices, standing, .. } = &class.share else {
         return Err("is re-cut, though its GPUs are not in mode `mig`".to_owned());
     };
+    if *standing == 0 {
+        return Err("is re-cut by its partitioner, and not by events".to_owned());
+    }
     let product = catalogue.find(&class.model).expect("a MIG class is of a known product");
     let layout = Layout::place(product, profiles).map_err(|error| match error.help() {
         Some(help) => format!("cannot be re-cut so: {error}; {help}"),

@@ -171,8 +171,11 @@ pub enum Mode {
     /// Each GPU goes to one pod.
     #[default]
     Whole,
-    /// Each GPU is cut into these profiles for the whole run.
+    /// Each GPU is cut into these profiles, until an event re-cuts it.
     Mig(Vec<String>),
+    /// A partitioner cuts GPUs into MIG slices; there is none at first.
+    #[serde(rename = "mig")]
+    MigOnDemand,
     /// MPS.
     Mps(Mps),
     /// Each GPU is advertised this many times, without isolation.
@@ -184,6 +187,14 @@ pub enum Mode {
     Fraction,
 }
 
+impl Mode {
+    /// Whether a partitioner makes the slices.
+    #[must_use]
+    pub fn is_on_demand(&self) -> bool {
+        matches!(self, Mode::MigOnDemand | Mode::Mps(Mps::OnDemand { .. }))
+    }
+}
+
 /// How MPS divides a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -191,6 +202,11 @@ pub enum Mps {
     /// Memory slices of any whole number of GB, as nos makes them; the GPU's memory is the limit,
     /// and `clients` (48 by default: CUDA up to 13.0).
     Memory {
+        /// Most pods on one GPU.
+        clients: u16,
+    },
+    /// Memory slices that a partitioner makes; there is none at first.
+    OnDemand {
         /// Most pods on one GPU.
         clients: u16,
     },

@@ -2,6 +2,8 @@
 
 use crate::cluster::spec::{ClusterSpec, Gpus, NodeGroup};
 use crate::diag::Diagnostic;
+use crate::partition::nos::Tables;
+use crate::partition::spec::{Geometries, PartitionerSpec};
 use crate::scenario;
 use crate::scenario::resolved::{Scenario, WorkloadSpec};
 use crate::sched::spec::KubeSpec;
@@ -180,6 +182,22 @@ impl Inputs {
         })?;
         kube.settings = scenario::kube_settings(&text, file)?;
         kube.config = None;
+        Ok(())
+    }
+
+    /// Reads a partitioner's table of geometries, and fills in where it lies.
+    pub(super) fn partitioner(&self, partitioner: &mut PartitionerSpec) -> Result<(), Vec<Diagnostic>> {
+        let PartitionerSpec::Nos(nos) = partitioner else { return Ok(()) };
+        let Geometries::File { file, tables } = &mut nos.geometries else { return Ok(()) };
+        let path = self.path(file);
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            vec![
+                Diagnostic::error("unreadable", &*file, format!("cannot be read: {error}"))
+                    .help(format!("it was looked for at {}", path.display())),
+            ]
+        })?;
+        *tables = Some(Arc::new(Tables::read(&text, file)?));
+        *file = self.resolved(file);
         Ok(())
     }
 

@@ -201,6 +201,8 @@ pub(super) struct Gpus<'a> {
     present: u64,
     /// Nodes that are there and take no new pods.
     cordoned: BTreeSet<NodeId>,
+    /// Nodes whose device plugin is not there.
+    down: BTreeSet<NodeId>,
     now: Now,
 }
 
@@ -222,6 +224,7 @@ impl<'a> Gpus<'a> {
             busy: Busy::default(),
             present: there.map(|class| u64::from(class.gpus)).sum(),
             cordoned: empty.nodes().filter(cordoned).collect(),
+            down: BTreeSet::new(),
             now: Now::default(),
         }
     }
@@ -243,6 +246,17 @@ impl<'a> Gpus<'a> {
         match class.present && class.unschedulable {
             true => self.cordoned.insert(node),
             false => self.cordoned.remove(&node),
+        };
+    }
+
+    pub(super) fn resliced(&mut self, node: NodeId, gpu: u8, slices: &[(u16, u16)]) {
+        self.cluster.offer(node, gpu, slices);
+    }
+
+    pub(super) fn plugin(&mut self, node: NodeId, up: bool) {
+        match up {
+            true => self.down.remove(&node),
+            false => self.down.insert(node),
         };
     }
 
@@ -332,12 +346,14 @@ impl<'a> Gpus<'a> {
     pub(super) fn now(&mut self) -> &Now {
         let Busy { useful, slowed, unneeded } = self.busy;
         let all = u128::from(FULL) * u128::from(self.present);
-        let unavailable = self.cordoned.iter().map(|node| u128::from(self.idle[node.index()])).sum::<u128>();
+        let out = self.cordoned.union(&self.down).filter(|node| self.cluster.class(**node).present);
+        let unavailable = out.map(|node| u128::from(self.idle[node.index()])).sum::<u128>();
         let idle = all - useful - slowed - unneeded - unavailable;
         let wanted = idle.min(self.asked);
         // Pods that tolerate a cordon could use what counts as unavailable.
         let usable = if wanted == 0 { 0 } else { self.usable() };
-        let usable = if self.cordoned.is_empty() { usable } else { usable.min(wanted) };
+        let usable =
+            if self.cordoned.is_empty() && self.down.is_empty() { usable } else { usable.min(wanted) };
         assert!(usable <= wanted, "what could be used is idle and asked for");
         self.now.uses = [useful, slowed, unneeded, usable, wanted - usable, idle - wanted, unavailable];
         &self.now

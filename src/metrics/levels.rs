@@ -272,6 +272,9 @@ impl Observer for Levels<'_> {
                 self.capacity.changed(node, class);
             }
             Record::Recut { node, gpu, standing } => self.gpus.recut(node, gpu, standing),
+            Record::Resliced { node, gpu, slices } => self.gpus.resliced(node, gpu, slices),
+            Record::Plugin { node, up } => self.gpus.plugin(node, up),
+            Record::Planned { .. } | Record::Applied { .. } => {}
             Record::SpeedChanged { pod, speed } => self.gpus.speed_changed(pod, speed),
             Record::Finished { pod } => {
                 self.finished(pod);

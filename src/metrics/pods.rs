@@ -139,7 +139,11 @@ impl Observer for PodLog {
             | Record::Doomed { .. }
             | Record::Returned { .. }
             | Record::NodeChanged { .. }
-            | Record::Recut { .. } => {}
+            | Record::Recut { .. }
+            | Record::Resliced { .. }
+            | Record::Plugin { .. }
+            | Record::Planned { .. }
+            | Record::Applied { .. } => {}
             Record::Evicted { pod, returns } => {
                 self.line(pod).evictions += 1;
                 match returns {

@@ -142,7 +142,7 @@ fn lanes(class: &NodeClass) -> Vec<(String, f64)> {
     match &class.share {
         Share::Whole => vec![("whole".to_owned(), 1.0)],
         Share::Milli => vec![("thousandths".to_owned(), 1.0)],
-        Share::Memory { gb, .. } => vec![(format!("{gb} GB"), 1.0)],
+        Share::Memory { gb, .. } | Share::Sliced { gb, .. } => vec![(format!("{gb} GB"), 1.0)],
         Share::Replicas { replicas, .. } => {
             (1..=*replicas).map(|i| (format!("replica {i}"), 1.0 / f64::from(*replicas))).collect()
         }

@@ -11,9 +11,11 @@ use super::Known;
 use super::resolved::{ModelsSpec, ReportSpec, Scenario, ScenarioFile, Until};
 use super::table::{FILE, GPUS_FILE, SCENARIO};
 use super::variables::{Refused, substitute};
-use crate::cluster::spec::Holders;
+use crate::cluster::spec::{ClusterSpec, Holders};
 use crate::diag::nearest;
 use crate::gpu::{Catalogue, ProductSpec};
+use crate::partition::nos::{Fix, Fixes};
+use crate::partition::spec::{Choice as NosChoice, Geometries, NosSpec, PartitionerSpec};
 use crate::perf::Behavior;
 use crate::sched::spec::{
     ApiLimits, FitStrategy, GpuChoice, KubeSettings, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties,
@@ -26,6 +28,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
+use workload::chosen;
 
 /// GPU models that openb names and no catalogue has: some undisclosed, all without MIG. Modes that
 /// need no facts about a GPU take them without a word.
@@ -162,6 +165,7 @@ words! {
         "best-fit" => GpuChoice::BestFit,
         "worst-fit" => GpuChoice::WorstFit,
     }
+    NosChoice { "first" => NosChoice::First, "seeded" => NosChoice::Seeded }
     Holders { "wait" => Holders::Wait, "evict" => Holders::Evict }
     Ties { "node-order" => Ties::NodeOrder, "seeded" => Ties::Seeded }
     Base { "scenario" => Base::Scenario, "none" => Base::None }
@@ -207,6 +211,7 @@ fn read_elsewhere(record: &mut Record, context: &mut Context<'_>) {
     for key in ["seed", "gpus", "workload", "cluster", "scheduler", "models", "report"] {
         let _: Option<Option<Item>> = record.optional(key, context);
     }
+    let _: Option<Item> = record.take("partitioner", context);
 }
 
 /// The keys of a file or variant that are those of a run.
@@ -265,8 +270,14 @@ fn scenario(name: Option<String>, node: &Rc<Node>, context: &mut Context<'_>) ->
         let workload = r.take("workload", context);
         let cluster = r.take("cluster", context);
         let scheduler = r.take("scheduler", context);
+        let partitioner_at = r.place("partitioner");
+        let partitioner: Option<PartitionerSpec> = r.take("partitioner", context);
         let models = r.take("models", context);
         let report = r.take("report", context);
+        let cluster: Option<ClusterSpec> = cluster;
+        if let (Some(cluster), Some(partitioner)) = (&cluster, &partitioner) {
+            partitioned(cluster, partitioner, &partitioner_at, context);
+        }
         Some(Scenario {
             name: name?,
             seed: seed?,
@@ -274,10 +285,128 @@ fn scenario(name: Option<String>, node: &Rc<Node>, context: &mut Context<'_>) ->
             workload: workload?,
             cluster: cluster?,
             scheduler: scheduler?,
+            partitioner: partitioner?,
             models: models?,
             report: report?,
         })
     })
+}
+
+/// Complains about nodes that nobody cuts, and warns of a partitioner that has none to cut.
+fn partitioned(
+    cluster: &ClusterSpec,
+    partitioner: &PartitionerSpec,
+    at: &Range<usize>,
+    context: &mut Context<'_>,
+) {
+    let modes = cluster.nodes.iter().map(|group| (&group.name, &group.mode));
+    let modes = modes.chain(cluster.node_lists.iter().map(|list| (&list.file, &list.mode)));
+    let on_demand: Vec<&String> =
+        modes.filter(|(_, mode)| mode.is_on_demand()).map(|(name, _)| name).collect();
+    match (partitioner, on_demand.first()) {
+        (PartitionerSpec::None, Some(name)) => {
+            let message = format!("the GPUs of `{name}` are cut on demand, and there is no partitioner");
+            let problem = Problem::new("no-partitioner", at, message);
+            context.complain(problem.help("add `partitioner: {nos: {}}`, or give `mode` a layout"));
+        }
+        (PartitionerSpec::Nos(_), None) => {
+            let problem = Problem::new("nothing-to-cut", at, "no node's GPUs are cut on demand");
+            let help = "give nodes `mode: mig` without a layout, or `mode: {mps: on-demand}`";
+            context.complain(problem.help(help).warning());
+        }
+        _ => {}
+    }
+}
+
+impl<'a> Lower<Context<'a>> for PartitionerSpec {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        match chosen(item)? {
+            ("none", None) => Some(PartitionerSpec::None),
+            ("nos", Some(nos)) => NosSpec::lower(nos, context).map(PartitionerSpec::Nos),
+            other => panic!("a form of its table, not {other:?}"),
+        }
+    }
+}
+
+impl<'a> Lower<Context<'a>> for NosSpec {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let fix = r.take("fix", context);
+            let geometries = r.take("geometries", context);
+            let batch_timeout = r.take("batch_timeout", context);
+            let batch_idle = r.take("batch_idle", context);
+            let plugin_delay = r.take("plugin_delay", context);
+            let mig_report = r.take("mig_report", context);
+            let mps_report = r.take("mps_report", context);
+            let plugin = r.take("plugin", context);
+            let mps_plugin = r.take("mps_plugin", context);
+            let choices = r.take("choices", context);
+            Some(NosSpec {
+                fix: fix?,
+                geometries: geometries?,
+                batch_timeout: batch_timeout?,
+                batch_idle: batch_idle?,
+                plugin_delay: plugin_delay?,
+                mig_report: mig_report?,
+                mps_report: mps_report?,
+                plugin: plugin?,
+                mps_plugin: mps_plugin?,
+                choices: choices?,
+            })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for Geometries {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        let at = item.at.clone();
+        match chosen(item)? {
+            ("deployed", None) => Some(Geometries::Deployed),
+            ("builtin", None) => Some(Geometries::Builtin),
+            ("catalogue", None) => Some(Geometries::Catalogue),
+            ("file", Some(path)) => {
+                let path = String::lower(path, context)?;
+                let file = context.path(&path, &at)?;
+                Some(Geometries::File { file, tables: None })
+            }
+            other => panic!("a form of its table, not {other:?}"),
+        }
+    }
+}
+
+impl<'a> Lower<Context<'a>> for Fixes {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        let words: Vec<(String, Range<usize>)> = match item.value {
+            Value::List(items) => items
+                .into_iter()
+                .map(|item| {
+                    let at = item.at.clone();
+                    Some((String::lower(item, context)?, at))
+                })
+                .collect::<Option<_>>()?,
+            _ => {
+                let at = item.at.clone();
+                vec![(String::lower(item, context)?, at)]
+            }
+        };
+        let mut fixes = Vec::new();
+        for (word, at) in words {
+            if word == "all" {
+                fixes.extend(Fix::ALL);
+            } else if let Some(fix) = Fix::parse(&word) {
+                fixes.push(fix);
+            } else {
+                let problem = Problem::new("unknown-name", &at, format!("nos has no quirk `{word}`"));
+                let known = || Fix::ALL.iter().map(|fix| fix.word());
+                let help = match nearest(&word, known()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("quirks are `all`, `{}`", known().collect::<Vec<_>>().join("`, `")),
+                };
+                context.complain(problem.help(help));
+            }
+        }
+        Some(fixes.into_iter().collect())
+    }
 }
 
 impl<'a> Lower<Context<'a>> for SchedulerSpec {

@@ -3,6 +3,7 @@
 
 use crate::cluster::spec::ClusterSpec;
 use crate::gpu::{Catalogue, ProductSpec};
+use crate::partition::spec::{Choice, PartitionerSpec};
 use crate::perf::Behavior;
 use crate::sched::spec::{SchedulerSpec, Ties};
 use crate::trace::spec::{Changes, Generate, Source};
@@ -40,6 +41,8 @@ pub struct Scenario {
     pub cluster: ClusterSpec,
     /// Who decides.
     pub scheduler: SchedulerSpec,
+    /// Who cuts GPUs while pods run.
+    pub partitioner: PartitionerSpec,
     /// How fast pods run.
     pub models: ModelsSpec,
     /// What is measured and shown.
@@ -130,6 +133,7 @@ impl Scenario {
             || self.workload.changes.draw.is_some()
             || self.scheduler.ties == Ties::Seeded
             || self.scheduler.scores.iter().any(|score| score.name == "random")
+            || matches!(&self.partitioner, PartitionerSpec::Nos(nos) if nos.choices == Choice::Seeded)
     }
 }
 

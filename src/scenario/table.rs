@@ -26,6 +26,7 @@ pub(super) static FILE: Object = Object {
         Key::optional("workload", Kind::Overlay(&WORKLOAD), "what arrives"),
         Key::optional("cluster", Kind::Overlay(&CLUSTER), "what there is"),
         Key::optional("scheduler", Kind::Overlay(&SCHEDULER), "who decides"),
+        PARTITIONER,
         Key::optional("models", Kind::Overlay(&MODELS), "how fast pods run"),
         Key::optional("report", Kind::Overlay(&REPORT), "what is measured and shown"),
         Key::optional(
@@ -49,6 +50,7 @@ static VARIANT: Object = Object {
         Key::optional("workload", Kind::Overlay(&WORKLOAD), "what arrives differently"),
         Key::optional("cluster", Kind::Overlay(&CLUSTER), "what differs in the cluster"),
         Key::optional("scheduler", Kind::Overlay(&SCHEDULER), "what is decided differently"),
+        PARTITIONER,
         Key::optional("models", Kind::Overlay(&MODELS), "how fast pods run differently"),
         Key::optional("report", Kind::Overlay(&REPORT), "what is shown differently"),
     ],
@@ -83,8 +85,113 @@ pub(super) static SCENARIO: Object = Object {
         Key::required("workload", Kind::Object(&WORKLOAD), "what arrives"),
         Key::required("cluster", Kind::Object(&CLUSTER), "what there is"),
         Key::default("scheduler", Kind::Object(&SCHEDULER), "{}", "who decides"),
+        PARTITIONER,
         Key::default("models", Kind::Object(&MODELS), "{}", "how fast pods run"),
         Key::default("report", Kind::Object(&REPORT), "{}", "what is measured and shown"),
+    ],
+};
+
+const PARTITIONER: Key =
+    Key::default("partitioner", Kind::Choice(&PARTITIONERS), "none", "who cuts GPUs while pods run");
+
+static PARTITIONERS: Choice = Choice {
+    name: "a partitioner",
+    doc: "Who cuts the GPUs of nodes in mode `mig` without a layout, and `{mps: on-demand}`.",
+    alternatives: &[
+        Alternative::word("none", "Nobody."),
+        Alternative::with(
+            "nos",
+            Kind::Object(&NOS),
+            "nos (nebuly-ai), decision for decision, with its agents.",
+        ),
+    ],
+};
+
+static NOS: Object = Object {
+    name: "nos",
+    doc: "nos with its own settings and their defaults. The scheduler beside it is the scenario's.",
+    keys: &[
+        Key::default(
+            "fix",
+            Kind::Either(&[Kind::Line, Kind::List(&List { of: Kind::Line, name: "quirks", filled: false })]),
+            "[]",
+            "quirks that are corrected, by name; `all` corrects all",
+        ),
+        Key::default("geometries", Kind::Choice(&GEOMETRIES), "deployed", "the MIG geometries that it knows"),
+        Key::default(
+            "batch_timeout",
+            Kind::Span { positive: true },
+            "60s",
+            "batchWindowTimeoutSeconds: from the first pod of a batch until it is planned for",
+        ),
+        Key::default(
+            "batch_idle",
+            Kind::Span { positive: true },
+            "10s",
+            "batchWindowIdleSeconds: from its last pod",
+        ),
+        Key::default(
+            "plugin_delay",
+            Kind::Span { positive: true },
+            "5s",
+            "devicePluginDelaySeconds: from an MPS node's new configuration to its label",
+        ),
+        Key::default(
+            "mig_report",
+            Kind::Span { positive: true },
+            "10s",
+            "reportConfigIntervalSeconds of the MIG agent",
+        ),
+        Key::default(
+            "mps_report",
+            Kind::Span { positive: true },
+            "10s",
+            "reportConfigIntervalSeconds of the GPU agent, which serves MPS",
+        ),
+        Key::default(
+            "plugin",
+            Kind::Span { positive: false },
+            "10s",
+            "how long a device plugin takes to be back after its pod was deleted (assumed)",
+        ),
+        Key::default(
+            "mps_plugin",
+            Kind::Span { positive: false },
+            "10s",
+            "how long an MPS node's device plugin takes to serve a new configuration (assumed)",
+        ),
+        Key::default(
+            "choices",
+            Kind::Choice(&CHOICES),
+            "first",
+            "what is done where nos leaves it to chance",
+        ),
+    ],
+};
+
+static GEOMETRIES: Choice = Choice {
+    name: "a table of geometries",
+    doc: "MIG geometries that nos knows, by product label.",
+    alternatives: &[
+        Alternative::word(
+            "deployed",
+            "Those of nos' charts: A30 and A100; a GPU begins as its smallest slices.",
+        ),
+        Alternative::word("builtin", "Those in nos' code, which a deployed nos never uses."),
+        Alternative::word(
+            "catalogue",
+            "Every full geometry of plain profiles, for every MIG product of the catalogue, the finest first.",
+        ),
+        Alternative::with("file", Kind::Path, "Those of a file in nos' own format."),
+    ],
+};
+
+static CHOICES: Choice = Choice {
+    name: "a choice",
+    doc: "What is done where nos follows the order of a Go map.",
+    alternatives: &[
+        Alternative::word("first", "GPUs by index, the first geometry of the table, slices by name."),
+        Alternative::word("seeded", "Any legal choice with equal chance, by the run's seed."),
     ],
 };
 
@@ -720,13 +827,14 @@ static MODE: Choice = Choice {
     alternatives: &[
         Alternative::word("whole", "Each GPU goes to one pod."),
         Alternative::word("fraction", "Thousandths of a GPU."),
-        Alternative::with(
+        Alternative::may_have(
             "mig",
             Kind::Either(&[
                 Kind::List(&List { of: Kind::Line, name: "MIG profiles", filled: true }),
                 Kind::Map(&Kind::Integer(1, 16)),
             ]),
-            "Each GPU is cut into these profiles for the whole run: a list, or a mapping of counts.",
+            "Each GPU is cut into these profiles: a list, or a mapping of counts. The word alone leaves the cuts \
+             to the partitioner.",
         ),
         Alternative::may_have("mps", Kind::Choice(&MPS), "MPS; the word alone is slices of memory."),
         Alternative::with(
@@ -741,6 +849,11 @@ static MPS: Choice = Choice {
     name: "a way of MPS",
     doc: "How MPS divides a GPU.",
     alternatives: &[
+        Alternative::may_have(
+            "on-demand",
+            Kind::Object(&MPS_MEMORY),
+            "Slices of memory that the partitioner makes.",
+        ),
         Alternative::may_have(
             "memory",
             Kind::Object(&MPS_MEMORY),

@@ -66,8 +66,9 @@ fn defaults_are_those_of_the_types() {
 #[test]
 fn variants_are_laid_over_the_scenario() {
     let file = good(FULL);
-    let [as_it_is, bootstrap, diurnal, _, _, third, real, _, _, _, alone] = file.variants.as_slice() else {
-        panic!("eleven")
+    let [as_it_is, bootstrap, diurnal, _, _, third, real, _, _, _, _, _, alone] = file.variants.as_slice()
+    else {
+        panic!("thirteen")
     };
     assert_eq!(real.scheduler.profile, Profile::Kube1_25);
     assert_eq!(real.workload.evicted, Evicted::Leave);
@@ -148,6 +149,7 @@ variants:
             memory: 1
           balanced_resources: [cpu, memory]
         cycle_time: 0s
+    partitioner: none
     models:
       sharing: false
       default:

@@ -140,13 +140,19 @@ impl<O: Observer> World<'_, '_, O> {
     }
 
     fn set_class(&mut self, node: NodeId, class: u16) {
+        let was_present = self.cluster.class(node).present;
         self.cluster.set_class(node, class);
         self.emit(Record::NodeChanged { node, class });
+        match (was_present, self.cluster.class(node).present) {
+            (false, true) => self.nos_node_joined(node),
+            (true, true) => self.nos_node_changed(node),
+            (_, false) => self.nos_node_left(node),
+        }
         self.node_changed(node);
     }
 
     /// The scheduler is told that a node changed: whoever could use it is tried.
-    fn node_changed(&mut self, node: NodeId) {
+    pub(super) fn node_changed(&mut self, node: NodeId) {
         let ready = match &mut self.decider {
             Decider::Ideal(scheduler) => {
                 scheduler.freed(node, &self.cluster);
@@ -314,6 +320,7 @@ impl<O: Observer> World<'_, '_, O> {
         self.disruptions.count(of, -i64::from(run.doom.is_none()), -i64::from(!returns));
         self.cluster.release(self.setup.pods.request(pod), &run.placement);
         self.emit(Record::Evicted { pod, returns });
+        self.nos_gone(pod, run.placement.node);
         self.set_state_of(pod, State::Running, if returns { State::Waiting } else { State::Gone });
         self.neighbours_changed(run.placement.node, &run.placement.grant, None);
         match returns {

@@ -175,6 +175,11 @@ impl KubeScheduler {
         self.kube.queue().has_ready()
     }
 
+    /// Whether a pod is on its way to a place.
+    pub(super) fn is_placing(&self) -> bool {
+        self.in_flight.is_some() || self.api.as_ref().is_some_and(|api| !api.binding.is_empty())
+    }
+
     /// How many more disruptions each budget allows.
     pub(super) fn set_allowances(&mut self, allowances: Vec<i64>) {
         self.kube.set_allowances(allowances);
@@ -392,6 +397,7 @@ impl<O: Observer> World<'_, '_, O> {
         let reason = failure.message;
         let nominated = kube.nominated_after(pod, failure);
         self.emit(Record::Refused { pod, reason, rejectors: failure.rejectors, nominated });
+        self.nos_told(pod, reason, nominated);
         for victim in &failure.victims {
             // It may have ended in the meantime; one that is being bound is asked to go once it runs.
             let Some(slot) = self.kube().slot_of.get(victim).copied() else {
@@ -433,7 +439,8 @@ impl<O: Observer> World<'_, '_, O> {
     pub(super) fn arm(&mut self) {
         let arrivals = self.next_arrival < self.setup.pods.pods.len();
         let Decider::Kube(kube) = &mut self.decider else { return };
-        let outside = arrivals || self.disruptions.away != 0 || self.disruptions.to_come != 0;
+        let cutting = self.nos.as_ref().is_some_and(super::nos::Nos::is_pending);
+        let outside = arrivals || cutting || self.disruptions.away != 0 || self.disruptions.to_come != 0;
         let binding = kube.api.as_ref().is_some_and(|api| !api.binding.is_empty());
         let idle = !outside && !binding && kube.slot_of.is_empty() && kube.in_flight.is_none();
         let tried = |kube: &KubeScheduler| {

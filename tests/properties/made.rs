@@ -6,6 +6,8 @@ use slicewise::cluster::spec::{
     Amounts, ClusterSpec, EventKind, EventSpec, Gpus, Holders, Mode, Mps, NodeGroup, RecutSpec, Taint,
 };
 use slicewise::experiment::{World, prepare};
+use slicewise::partition::nos::Fixes;
+use slicewise::partition::spec::{Choice, Geometries, NosSpec, PartitionerSpec};
 use slicewise::perf::Behavior;
 use slicewise::scenario::resolved::{ModelsSpec, ReportSpec, Scenario, WorkloadSpec};
 use slicewise::sched::spec::{GpuChoice, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties};
@@ -34,6 +36,8 @@ pub(crate) struct Case {
     /// What happens to nodes: when, to which group, what.
     pub(crate) events: Vec<(u64, usize, u8)>,
     pub(crate) policy: Policy,
+    /// Whether nos cuts MIG and MPS nodes, with all quirks mended, with chance.
+    pub(crate) nos: Option<(bool, bool)>,
 }
 
 /// What is said of pods that must go.
@@ -141,6 +145,7 @@ fn small() -> impl Strategy<Value = Case> {
             sharing,
             events: Vec::new(),
             policy: Policy::default(),
+            nos: None,
         }
     })
 }
@@ -265,6 +270,18 @@ impl Case {
         })
     }
 
+    fn partitioner(&self) -> PartitionerSpec {
+        match self.nos {
+            None => PartitionerSpec::None,
+            Some((mended, seeded)) => PartitionerSpec::Nos(NosSpec {
+                fix: if mended { Fixes::all() } else { Fixes::NONE },
+                geometries: Geometries::Catalogue,
+                choices: if seeded { Choice::Seeded } else { Choice::First },
+                ..NosSpec::default()
+            }),
+        }
+    }
+
     /// The events of all nodes, each possible at its time: a node that left is there again before
     /// anything else happens to it.
     fn events(&self) -> Vec<EventSpec> {
@@ -274,8 +291,9 @@ impl Case {
         let mut made = Vec::new();
         for (at, group, kind) in events {
             let group = group % self.nodes.len();
-            let mig =
-                self.nodes[group].gpus != 0 && self.nodes[group].other.unwrap_or(self.to) == Sharing::Mig;
+            let mig = self.nos.is_none()
+                && self.nodes[group].gpus != 0
+                && self.nodes[group].other.unwrap_or(self.to) == Sharing::Mig;
             let taint = |value: &str, effect: &str| Taint {
                 key: "gone".to_owned(),
                 value: value.to_owned(),
@@ -320,8 +338,12 @@ impl Case {
     fn world_of(&self, scheduler: SchedulerSpec) -> World {
         let product = Some("a100-40gb".to_owned());
         let translation = Translation { to: self.to, whole_to: None, rule: self.rule, product };
-        let groups: Vec<NodeGroup> =
-            self.nodes.iter().enumerate().map(|(i, node)| node.group(i, self.to)).collect();
+        let groups: Vec<NodeGroup> = self
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(i, node)| node.group(i, self.to, self.nos.is_some()))
+            .collect();
         let classes = ["a", "b", "c"].iter().zip([1, 3, 5]);
         let scenario = Scenario {
             gpus: Vec::new(),
@@ -335,6 +357,7 @@ impl Case {
             },
             cluster: ClusterSpec { nodes: groups.clone(), events: self.events(), ..ClusterSpec::default() },
             scheduler,
+            partitioner: self.partitioner(),
             models: ModelsSpec {
                 sharing: self.sharing,
                 classes: classes.map(|(name, i)| ((*name).to_owned(), Behavior::NAMED[i].1)).collect(),
@@ -427,7 +450,7 @@ pub(crate) fn disturbance() -> impl Strategy<Value = (Vec<(u64, usize, u8)>, Pol
 }
 
 impl Node {
-    fn group(&self, index: usize, to: Sharing) -> NodeGroup {
+    fn group(&self, index: usize, to: Sharing, on_demand: bool) -> NodeGroup {
         let taint = |key: &str, effect: &str| Taint {
             key: key.to_owned(),
             value: String::new(),
@@ -443,7 +466,11 @@ impl Node {
                 model: if self.h100 { "h100-80gb-sxm" } else { "a100-40gb" }.to_owned(),
                 count: self.gpus,
             }),
-            mode: self.mode(self.other.unwrap_or(to)),
+            mode: match self.other.unwrap_or(to) {
+                Sharing::Mig if on_demand => Mode::MigOnDemand,
+                Sharing::Mps if on_demand => Mode::Mps(Mps::OnDemand { clients: 48 }),
+                sharing => self.mode(sharing),
+            },
             labels: if self.labelled {
                 BTreeMap::from([("zone".to_owned(), "a".to_owned())])
             } else {

@@ -17,6 +17,7 @@ use slicewise::experiment::World;
 use slicewise::metrics::{Fate, PodLog};
 use slicewise::sched::spec::{ApiLimits, KubeSettings, KubeSpec, Profile, Ties};
 use slicewise::units::{Span, Time};
+use slicewise::workload::request::Sharing;
 
 /// A run with its records and the oracle's view of it.
 fn run(world: &World) -> (PodLog, Log, Oracle<'_>) {
@@ -187,6 +188,38 @@ proptest! {
             prop_assert!(ended, "{:?} at the end", line.fate);
         }
         // The parts of GPU time add up, which the fold itself asserts.
+        let _ = world.summary();
+        prop_assert_eq!(log, run().1, "the same records again");
+    }
+
+    /// nos cuts GPUs while nodes come and go: books are kept, no pod is lost, runs end and come out the same
+    /// twice, with its quirks and without them, with chance and without.
+    #[test]
+    fn a_cluster_that_nos_cuts_keeps_its_books(
+        case in case(),
+        mig in any::<bool>(),
+        (events, policy) in disturbance(),
+        quiet in any::<bool>(),
+        nos in (any::<bool>(), any::<bool>()),
+        profile in select(vec![None, Some(Profile::Kube1_25)]),
+    ) {
+        let to = if mig { Sharing::Mig } else { Sharing::Mps };
+        let events = if quiet { Vec::new() } else { events };
+        let case = Case { events, policy, to, nos: Some(nos), ..case };
+        let world = match profile {
+            None => case.world(),
+            Some(profile) => case.clone().under(profile, KubeSpec::default()),
+        };
+        let run = || {
+            let (mut lines, mut log) = (PodLog::new(world.workload().len()), Log::default());
+            world.simulate(&mut (&mut lines, &mut log));
+            (lines, log)
+        };
+        let (lines, log) = run();
+        for line in lines.lines() {
+            let ended = !matches!(line.fate, Fate::Unborn | Fate::Running);
+            prop_assert!(ended, "{:?} at the end", line.fate);
+        }
         let _ = world.summary();
         prop_assert_eq!(log, run().1, "the same records again");
     }

@@ -33,7 +33,12 @@ impl Observer for Log {
 fn subject(record: &Record<'_>) -> PodId {
     match record {
         // Nodes come before all pods of a moment.
-        Record::NodeChanged { .. } | Record::Recut { .. } => PodId(0),
+        Record::NodeChanged { .. }
+        | Record::Recut { .. }
+        | Record::Resliced { .. }
+        | Record::Plugin { .. }
+        | Record::Planned { .. }
+        | Record::Applied { .. } => PodId(0),
         Record::Arrived { pod }
         | Record::Refused { pod, .. }
         | Record::Bound { pod, .. }
@@ -152,6 +157,8 @@ impl Observer for Oracle<'_> {
             }
             Record::NodeChanged { node, class } => self.cluster.set_class(node, class),
             Record::Recut { node, gpu, standing } => self.cluster.recut(node, gpu, standing),
+            Record::Resliced { node, gpu, slices } => self.cluster.offer(node, gpu, slices),
+            Record::Plugin { .. } | Record::Planned { .. } | Record::Applied { .. } => {}
             Record::Finished { pod } => {
                 self.cluster.release(self.world.pods().request(pod), &self.place(pod));
                 self.running.remove(&pod);

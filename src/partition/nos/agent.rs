@@ -289,6 +289,11 @@ impl MigAgent {
         rewritten(annotations, &observed, Some(&self.reported))
     }
 
+    /// A report that found nothing new: all that it does is to let the actuator pass again.
+    pub fn tick(&mut self) {
+        self.token = true;
+    }
+
     /// Looks at what the node is asked for.
     pub fn act(&mut self, annotations: &Texts, devices: &[Device], choices: &mut dyn Choices) -> Act {
         if !std::mem::take(&mut self.token) {

@@ -112,7 +112,7 @@ struct PlacedMode {
 impl PlacedMode {
     /// Whether the mode depends on what the catalogue knows of a model: its slices, its memory.
     fn needs_catalogue(&self) -> bool {
-        matches!(self.mode, Mode::Mig(_) | Mode::Mps(Mps::Memory { .. }))
+        matches!(self.mode, Mode::Mig(_) | Mode::Mps(Mps::Memory { .. })) || self.mode.is_on_demand()
     }
 
     /// Looks a model up and whether it can be cut so.
@@ -157,6 +157,7 @@ impl<'a> Lower<Context<'a>> for PlacedMode {
             ("whole", _) => Mode::Whole,
             ("fraction", _) => Mode::Fraction,
             ("mig", Some(layout)) => return self::layout(layout),
+            ("mig", None) => Mode::MigOnDemand,
             ("mps", Some(mps)) => Mode::Mps(Mps::lower(mps, context)?),
             ("mps", None) => Mode::Mps(Mps::Memory { clients: MPS_CLIENTS }),
             ("time-slicing", Some(value)) => {
@@ -199,6 +200,10 @@ fn layout(item: Item) -> Option<PlacedMode> {
 impl<'a> Lower<Context<'a>> for Mps {
     fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
         match chosen(item)? {
+            ("on-demand", None) => Some(Mps::OnDemand { clients: MPS_CLIENTS }),
+            ("on-demand", Some(value)) => {
+                record(value, |r| Some(Mps::OnDemand { clients: r.take("clients", context)? }))
+            }
             ("memory", None) => Some(Mps::Memory { clients: MPS_CLIENTS }),
             ("memory", Some(value)) => {
                 record(value, |r| Some(Mps::Memory { clients: r.take("clients", context)? }))

@@ -7,6 +7,8 @@ use crate::cluster::spec::{
     Taint,
 };
 use crate::gpu::{Catalogue, ProductSpec};
+use crate::partition::nos::Fix;
+use crate::partition::spec::{Choice as NosChoice, Geometries, NosSpec, PartitionerSpec};
 use crate::perf::Behavior;
 use crate::sched::spec::{
     ApiLimits, FitStrategy, GpuChoice, KubeSettings, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties,
@@ -268,6 +270,8 @@ fn mode() -> impl Strategy<Value = Mode> {
         Just(Mode::Whole),
         Just(Mode::Fraction),
         vec(select(vec!["1g.5gb".to_owned(), "2g.10gb".to_owned()]), 1..4).prop_map(Mode::Mig),
+        Just(Mode::MigOnDemand),
+        (1..=1_000_u16).prop_map(|clients| Mode::Mps(Mps::OnDemand { clients })),
         (1..=1_000_u16).prop_map(|clients| Mode::Mps(Mps::Memory { clients })),
         (2..=1_000_u16).prop_map(|replicas| Mode::Mps(Mps::Replicas(replicas))),
         (2..=1_000_u16).prop_map(|replicas| Mode::TimeSlicing { replicas }),
@@ -412,6 +416,38 @@ fn gpus() -> impl Strategy<Value = Vec<ProductSpec>> {
     vec(one, 0..3)
 }
 
+fn is_cut_on_demand(cluster: &ClusterSpec) -> bool {
+    let lists = cluster.node_lists.iter().map(|list| &list.mode);
+    cluster.nodes.iter().map(|group| &group.mode).chain(lists).any(Mode::is_on_demand)
+}
+
+fn nos() -> impl Strategy<Value = NosSpec> {
+    let geometries = prop_oneof![
+        Just(Geometries::Deployed),
+        Just(Geometries::Builtin),
+        Just(Geometries::Catalogue),
+        path().prop_map(|file| Geometries::File { file, tables: None }),
+    ];
+    let fix = vec(select(Fix::ALL.to_vec()), 0..4).prop_map(|fixes| fixes.into_iter().collect());
+    let spans = (span(), span(), span(), span(), span(), span_or_none(), span_or_none());
+    let choices = select(vec![NosChoice::First, NosChoice::Seeded]);
+    (fix, geometries, spans, choices).prop_map(|(fix, geometries, spans, choices)| {
+        let (batch_timeout, batch_idle, plugin_delay, mig_report, mps_report, plugin, mps_plugin) = spans;
+        NosSpec {
+            fix,
+            geometries,
+            batch_timeout,
+            batch_idle,
+            plugin_delay,
+            mig_report,
+            mps_report,
+            plugin,
+            mps_plugin,
+            choices,
+        }
+    })
+}
+
 fn scenario() -> impl Strategy<Value = Scenario> {
     let until = prop_oneof![
         Just(Until::LastDeparture),
@@ -428,8 +464,12 @@ fn scenario() -> impl Strategy<Value = Scenario> {
     let behavior = || (0.0..=1.0, 0.01..=1.0).prop_map(|(host, fill)| Behavior { host, fill });
     let models = (any::<bool>(), behavior(), proptest::collection::btree_map("[a-z]{1,9}", behavior(), 0..3))
         .prop_map(|(sharing, default, classes)| ModelsSpec { sharing, default, classes });
-    (name(), any::<u64>(), gpus(), workload(), cluster(), scheduler(), models, report).prop_map(
-        |(name, seed, gpus, workload, cluster, scheduler, models, report)| Scenario {
+    (name(), any::<u64>(), gpus(), workload(), cluster(), scheduler(), nos(), models, report).prop_map(
+        |(name, seed, gpus, workload, cluster, scheduler, nos, models, report)| Scenario {
+            partitioner: match is_cut_on_demand(&cluster) {
+                true => PartitionerSpec::Nos(nos),
+                false => PartitionerSpec::None,
+            },
             models,
             name,
             seed,

@@ -109,6 +109,10 @@ impl Offered {
                 (Unit::Replica, Share::Replicas { replicas, .. }) => i64::from(*replicas) * gpus,
                 // As many as one could cut from a GPU that holds nothing else.
                 (Unit::MemoryGb(size), Share::Memory { gb, .. }) => i64::from(gb / size) * gpus,
+                (Unit::MemoryGb(size), Share::Sliced { .. }) => {
+                    let of = |gpu| cluster.offered(node, gpu).iter().find(|slices| slices.gb == size);
+                    (0..class.gpus as u8).filter_map(of).map(|slices| i64::from(slices.all)).sum()
+                }
                 (Unit::Slice(profile), Share::Slices { slices, .. }) => {
                     let of = |bit: &usize| slices[*bit].profile == profile;
                     let mask = (0..slices.len()).filter(of).fold(0_u32, |mask, bit| mask | 1 << bit);

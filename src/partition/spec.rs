@@ -1,0 +1,157 @@
+//! What a scenario can say about its partitioner. Plain values; names are a scenario's keys.
+
+use super::nos::batch::Windows;
+use super::nos::table::Entry;
+use super::nos::{Fix, Fixes, Settings, Tables};
+use crate::gpu::{Catalogue, ProfileSet};
+use crate::units::Span;
+use serde::{Serialize, Serializer};
+use std::sync::Arc;
+
+/// Who cuts GPUs while pods run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PartitionerSpec {
+    /// Nobody: GPUs stay as they are but for planned events.
+    #[default]
+    None,
+    /// nos.
+    Nos(NosSpec),
+}
+
+/// nos with its own settings.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NosSpec {
+    /// Quirks that are corrected.
+    pub fix: Fixes,
+    /// MIG geometries that it knows: `knownMigGeometries`.
+    pub geometries: Geometries,
+    /// `batchWindowTimeoutSeconds`.
+    pub batch_timeout: Span,
+    /// `batchWindowIdleSeconds`.
+    pub batch_idle: Span,
+    /// `devicePluginDelaySeconds`: from an MPS node's new configuration to its label.
+    pub plugin_delay: Span,
+    /// `reportConfigIntervalSeconds` of the MIG agent.
+    pub mig_report: Span,
+    /// `reportConfigIntervalSeconds` of the GPU agent.
+    pub mps_report: Span,
+    /// From the deletion of a device plugin's pod until its successor offers devices.
+    pub plugin: Span,
+    /// From an MPS node's new label until its plugin and MPS server offer devices.
+    pub mps_plugin: Span,
+    /// What is done where nos follows the order of a Go map.
+    pub choices: Choice,
+}
+
+impl Default for NosSpec {
+    fn default() -> NosSpec {
+        let settings = Settings::default();
+        NosSpec {
+            fix: Fixes::NONE,
+            geometries: Geometries::Deployed,
+            batch_timeout: settings.batch.timeout,
+            batch_idle: settings.batch.idle,
+            plugin_delay: settings.plugin_delay,
+            mig_report: settings.mig_report,
+            mps_report: settings.mps_report,
+            // Assumed: nobody published how long the plugin's pod takes to be replaced and to register.
+            plugin: Span::from_secs(10),
+            mps_plugin: Span::from_secs(10),
+            choices: Choice::First,
+        }
+    }
+}
+
+impl NosSpec {
+    /// The settings of the planner and the loop.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings {
+            fixes: self.fix,
+            batch: Windows { timeout: self.batch_timeout, idle: self.batch_idle },
+            plugin_delay: self.plugin_delay,
+            mig_report: self.mig_report,
+            mps_report: self.mps_report,
+            ..Settings::default()
+        }
+    }
+}
+
+/// MIG geometries that nos knows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Geometries {
+    /// Those that its charts deploy: A30 and A100, which begin as one slice of the smallest profile each.
+    #[default]
+    Deployed,
+    /// Those in its code, which a deployed nos never uses.
+    Builtin,
+    /// All of the catalogue that nothing can be added to, for every MIG product, the finest first.
+    Catalogue,
+    /// Those of a file in nos' own format; read once the scenario's files are.
+    File {
+        /// Where it lies.
+        file: String,
+        /// What it holds.
+        tables: Option<Arc<Tables>>,
+    },
+}
+
+impl Serialize for Geometries {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Geometries::Deployed => serializer.serialize_str("deployed"),
+            Geometries::Builtin => serializer.serialize_str("builtin"),
+            Geometries::Catalogue => serializer.serialize_str("catalogue"),
+            Geometries::File { file, .. } => serializer.collect_map([("file", file)]),
+        }
+    }
+}
+
+impl Geometries {
+    /// As nos has them.
+    ///
+    /// # Panics
+    /// If a file has not been read.
+    #[must_use]
+    pub fn tables(&self, catalogue: &Catalogue) -> Tables {
+        match self {
+            Geometries::Deployed => Tables::deployed(),
+            Geometries::Builtin => Tables::builtin(),
+            Geometries::Catalogue => of_catalogue(catalogue),
+            Geometries::File { tables, .. } => Tables::clone(tables.as_ref().expect("the file was read")),
+        }
+    }
+}
+
+fn of_catalogue(catalogue: &Catalogue) -> Tables {
+    let entry = |product: &crate::gpu::Product| {
+        let states = product.states();
+        let mut geometries = states.maximal_geometries(&product.profiles_of(ProfileSet::Base));
+        geometries.sort_by_key(|geometry| std::cmp::Reverse(geometry.len()));
+        let named = |geometry: &crate::gpu::Geometry| {
+            let of = |(profile, count): (u8, u8)| (product.at(profile).name().to_owned(), i64::from(count));
+            geometry.counts().map(of).collect()
+        };
+        Entry { models: vec![product.label()], geometries: geometries.iter().map(named).collect() }
+    };
+    let entries: Vec<Entry> = catalogue.iter().filter(|product| product.is_mig()).map(entry).collect();
+    Tables::of(&entries)
+}
+
+/// What is done where nos leaves it to chance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Choice {
+    /// The documented defaults: GPUs by index, the first geometry of the table, slices by name.
+    #[default]
+    First,
+    /// Any legal choice with equal chance, by the run's seed.
+    Seeded,
+}
+
+impl Serialize for Fixes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(Fix::ALL.iter().filter(|fix| self.has(**fix)).map(|fix| fix.word()))
+    }
+}
