@@ -6,6 +6,7 @@
 mod gpus;
 mod levels;
 mod pods;
+mod recuts;
 mod slices;
 mod summary;
 
@@ -13,6 +14,7 @@ mod summary;
 mod tests;
 
 pub use levels::{Levels, Window};
+pub use recuts::Recuts;
 pub use pods::{Fate, Line, PodLog};
 pub use slices::Slices;
 pub use summary::{Frame, sample, summarize, wait_curve};
@@ -229,6 +231,9 @@ pub struct Summary {
     pub useful_gpu_hours: f64,
     /// Where the time of the GPUs went.
     pub gpu_time: GpuTime,
+    /// What a partitioner did, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recuts: Option<Recuts>,
     /// How evenly pods were served.
     pub fairness: Fairness,
     /// Scheduling attempts and how many of them found a node.

@@ -5,6 +5,7 @@
 //! one, so memory is constant and no length need be known beforehand.
 
 use super::gpus::{self, Gpus, USES};
+use super::recuts;
 use super::{GpuTime, Level, ModeLevel, Timeline};
 use crate::cluster::{Cluster, GPU_PARTS, NodeClass};
 use crate::id::{NodeId, PodId};
@@ -67,6 +68,7 @@ pub struct Levels<'a> {
     /// GPUs of nodes that are there × microseconds.
     gpu_capacity: u128,
     capacity: Capacity,
+    recuts: recuts::Fold,
     steps: Steps,
     /// The modes of the cluster's GPUs, in their own order.
     modes: Vec<Sharing>,
@@ -92,6 +94,7 @@ impl<'a> Levels<'a> {
             work: 0,
             gpu_capacity: 0,
             capacity: Capacity::of(empty),
+            recuts: recuts::Fold::default(),
             steps: Steps::default(),
             modes: Sharing::ALL.into_iter().filter(|mode| present.contains(mode)).collect(),
         }
@@ -190,6 +193,12 @@ impl<'a> Levels<'a> {
         self.modes.iter().map(|mode| ModeLevel { mode: *mode, gpus: level(*mode) }).collect()
     }
 
+    /// What a partitioner did.
+    #[must_use]
+    pub fn recuts(&self) -> Option<recuts::Recuts> {
+        self.recuts.figures()
+    }
+
     /// Price of the nodes over the window, as long as each was there; `None` where none has a price.
     #[must_use]
     pub fn cost(&self) -> Option<f64> {
@@ -273,8 +282,13 @@ impl Observer for Levels<'_> {
             }
             Record::Recut { node, gpu, standing } => self.gpus.recut(node, gpu, standing),
             Record::Resliced { node, gpu, slices } => self.gpus.resliced(node, gpu, slices),
-            Record::Plugin { node, up } => self.gpus.plugin(node, up),
-            Record::Planned { .. } | Record::Applied { .. } => {}
+            Record::Plugin { node, up } => {
+                self.gpus.plugin(node, up);
+                self.recuts.record(at, &record, |node| self.empty.class(node).gpus);
+            }
+            Record::Planned { .. } | Record::Applied { .. } => {
+                self.recuts.record(at, &record, |node| self.empty.class(node).gpus);
+            }
             Record::SpeedChanged { pod, speed } => self.gpus.speed_changed(pod, speed),
             Record::Finished { pod } => {
                 self.finished(pod);

@@ -68,6 +68,7 @@ pub fn summarize(frame: &Frame<'_>, log: &PodLog, levels: &Levels<'_>, attempts:
         running,
         useful_gpu_hours,
         gpu_time: levels.gpu_time(),
+        recuts: levels.recuts(),
         attempts,
         bound: log.lines().iter().filter(|line| line.was_bound()).count() as u64,
         refusals: refusals(frame, log),

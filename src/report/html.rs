@@ -266,6 +266,16 @@ fn levels(variant: &VariantResult) -> Markup {
                 }
                 "."
             }
+            @if let Some(r) = s.recuts {
+                " The partitioner made " (count(r.plans)) " plans for " (count(r.pods_planned_for))
+                " waiting pods (a pod once for each) and had a place for " (count(r.pods_placed)) "; "
+                (count(r.plans_that_change)) " plans changed something, and "
+                (count(r.nodes_written)) " times a node was written to. GPUs were worked on "
+                (count(r.applications)) " times: " (count(r.created)) " slices created, "
+                (count(r.destroyed)) " destroyed, " (count(r.refused)) " refused by the device, which left "
+                (count(r.partial)) " re-cuts partial. Device plugins restarted " (count(r.restarts))
+                " times, which took " (level(r.gpu_hours_without_plugin)) " GPU-hours."
+            }
             @for (what, index) in [("namespaces", s.fairness.namespaces), ("classes", s.fairness.classes)] {
                 @if let Some(index) = index { " " (term("Fairness", "fairness")) " between " (what) ": " (level(index)) "." }
             }
