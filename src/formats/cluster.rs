@@ -44,6 +44,9 @@ fn cut_of(group: &NodeGroup, product: &Product) -> Result<Cut, String> {
         Mode::Mig(slices) => Layout::place(product, slices).map(Cut::Mig).map_err(|error| error.to_string()),
         Mode::Mps(Mps::Replicas(replicas)) => Ok(Cut::MpsReplicas(*replicas)),
         Mode::TimeSlicing { replicas } => Ok(Cut::TimeSlices(*replicas)),
+        Mode::MigOnDemand | Mode::Mps(Mps::OnDemand { .. }) => {
+            Err("its partitioner cuts it as pods come: there is no cut to begin with".to_owned())
+        }
         Mode::Mps(Mps::Memory { .. }) => {
             Err("MPS memory slices are made as pods come: there is no cut to begin with".to_owned())
         }
@@ -78,7 +81,7 @@ mod tests {
     fn a_cluster_is_written_by_its_nodes() {
         let slices = ["3g", "1g", "1g", "1g", "1g"].map(str::to_owned).to_vec();
         let nodes = vec![group("mig", Mode::Mig(slices)), group("whole", Mode::Whole)];
-        let cluster = ClusterSpec { nodes, node_lists: Vec::new() };
+        let cluster = ClusterSpec { nodes, ..ClusterSpec::default() };
         let plan = plan_of(&cluster, Catalogue::builtin()).expect("it can be written");
         let names: Vec<&str> = plan.nodes.iter().map(|n| n.name.as_str()).collect();
         assert_eq!(names, ["mig-0", "mig-1", "whole-0", "whole-1"]);
@@ -92,7 +95,7 @@ mod tests {
     fn what_has_no_cut_is_refused() {
         let nodes =
             vec![group("parts", Mode::Fraction), group("mps", Mode::Mps(Mps::Memory { clients: 48 }))];
-        let cluster = ClusterSpec { nodes, node_lists: Vec::new() };
+        let cluster = ClusterSpec { nodes, ..ClusterSpec::default() };
         let refusals = plan_of(&cluster, Catalogue::builtin()).expect_err("neither has a cut");
         let named: Vec<&str> = refusals.iter().map(|r| r.node.as_str()).collect();
         assert_eq!(named, ["parts", "mps"]);

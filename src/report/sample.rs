@@ -69,6 +69,7 @@ pub(super) fn variant(name: &str, share: f64, wait: f64, never_fit: u64) -> Vari
             running: Level { mean: 120.25, peak: 311.0, capacity: 0.0 },
             useful_gpu_hours: 4_321.5,
             gpu_time: gpu_time(share),
+            recuts: None,
             fairness: Fairness { namespaces: None, classes: Some(0.875) },
             attempts: 31_234,
             bound: 10_866 - never_fit,

@@ -55,8 +55,8 @@ pub struct NosSetup<'a> {
     pub seed: Option<u64>,
 }
 
-/// How long a partitioner that alone goes on is watched: its re-queues for a report that never comes would
-/// keep a run going for ever.
+/// How long a partitioner is watched that alone goes on, and changes nothing: its re-queues for a report that
+/// never comes, or for a node that is gone, would keep a run going for ever.
 const QUIET: Span = Span::from_secs(3_600);
 
 /// Something of an agent or a plugin that is due.
@@ -129,7 +129,7 @@ pub(super) struct Nos<'a> {
     wake: Option<(Time, Epoch)>,
     /// What the scheduler wrote into the status of pods that wait: why, and the node kept for them.
     conditions: BTreeMap<PodId, (ReasonId, Option<NodeId>)>,
-    /// When something last happened.
+    /// When a pod's status, a place or a slice last changed.
     active: Time,
 }
 
@@ -214,8 +214,7 @@ impl<'a> Nos<'a> {
 
     /// Whether anything of it is still to come.
     pub(super) fn is_pending(&self) -> bool {
-        let busy = self.queues.iter().any(|queue| !queue.is_idle());
-        busy || self.rollout.is_some() || !self.timers.is_empty()
+        self.wake.is_some()
     }
 
     fn next(&self) -> Option<Time> {
@@ -388,7 +387,10 @@ impl<O: Observer> World<'_, '_, O> {
         if let Ok(NodeLook::Initialize(gpus)) = nos.state.node_event(text, || seen) {
             let fixes = nos.setup.settings.fixes;
             let node = nos.nodes.get_mut(&id).expect("it was just there");
-            if let Ok(annotations) = annotate(&node.text.annotations, &gpus, &plan_id(now, fixes)) {
+            // A patch that changes nothing is no event: a node that nothing can initialize is left there.
+            if let Ok(annotations) = annotate(&node.text.annotations, &gpus, &plan_id(now, fixes))
+                && annotations != node.text.annotations
+            {
                 node.text.annotations = annotations;
                 self.nos_node_event(id);
                 self.nos_act(id);
@@ -542,7 +544,9 @@ impl<O: Observer> World<'_, '_, O> {
             nos.at(back, Due::PluginUp(id, number));
         }
         nos.at(end, Due::PassEnd(id, number, failed));
-        nos.active = now;
+        if 0 < created + destroyed {
+            nos.active = now;
+        }
         self.emit(Record::Applied { node: id, created, destroyed, missing });
         if applied.restart {
             self.nos_plugin_down(id);
@@ -713,7 +717,7 @@ impl<O: Observer> World<'_, '_, O> {
         let now = self.calendar.now();
         let quiet = self.is_over();
         let Some(nos) = &self.nos else { return };
-        if quiet && nos.timers.is_empty() && nos.rollout.is_none() && nos.active + QUIET < now {
+        if quiet && nos.active + QUIET < now {
             return;
         }
         if let Some(next) = nos.next() {
@@ -816,7 +820,9 @@ impl<O: Observer> World<'_, '_, O> {
         node.restart = nos.sequence;
         let restart = node.restart;
         nos.at(now + mps_plugin, Due::PluginUp(id, restart));
-        nos.active = now;
+        if 0 < created + destroyed {
+            nos.active = now;
+        }
         self.emit(Record::Applied { node: id, created, destroyed, missing: 0 });
         self.nos_plugin_down(id);
     }
@@ -862,7 +868,6 @@ impl<O: Observer> World<'_, '_, O> {
         let now = self.calendar.now();
         let pods = self.setup.pods;
         let nos = self.nos.as_mut().expect("there is nos");
-        nos.active = now;
         nos.plans += 1;
         let waiting: Vec<PodId> = nos
             .conditions
