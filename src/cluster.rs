@@ -310,6 +310,7 @@ impl Cluster {
         alone.pods_free[0] = self.pods_free[node.index()];
         alone.gpu_free.copy_from_slice(self.gpu_free(node));
         alone.gpu_full.copy_from_slice(self.gpu_full(node));
+        alone.debts.extend(self.debts.get(&node).map(|debt| (NodeId(0), *debt)));
         alone.gpu_pods.copy_from_slice(self.gpu_pods(node));
         for gpu in 0..alone.mps.len() {
             alone.mps[gpu] = self.offered(node, gpu as u8).to_vec();

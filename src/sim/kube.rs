@@ -65,6 +65,8 @@ pub struct KubeScheduler {
     api: Option<Api>,
     /// When the cluster or the pods last changed from outside.
     changed: Time,
+    /// Attempts in a row that failed and left everything as it was.
+    fruitless: u64,
     attempts: u64,
 }
 
@@ -93,6 +95,7 @@ impl KubeScheduler {
             offered,
             api,
             changed: Time::ZERO,
+            fruitless: 0,
             attempts: 0,
         }
     }
@@ -132,6 +135,15 @@ impl KubeScheduler {
             self.kube.withdraw(pod, now);
         }
         self.changed = now;
+    }
+
+    /// Whether whoever waits was tried since anything changed, in vain, and another try can change nothing:
+    /// asked while nothing else can happen. Where cycles take long, or keep to a rhythm, some pod may be
+    /// due at any time; two tries of each are then enough.
+    fn is_stuck(&self, waiting: u64) -> bool {
+        let queue = self.kube.queue();
+        let tried = queue.oldest().is_none_or(|oldest| self.changed < oldest);
+        tried && (queue.count(Place::Active) == 0 || 2 * waiting < self.fruitless)
     }
 
     /// When a cycle ends that would by itself end at `end`: one that fails waits for the calls that
@@ -347,10 +359,13 @@ impl<O: Observer> World<'_, '_, O> {
     pub(super) fn cycle_end(&mut self) {
         let (attempt, placement) = self.kube().in_flight.take().expect("a cycle that takes time");
         self.conclude(&attempt, placement);
-        if self.kube().kube.queue().has_ready() {
+        self.arm();
+        // Without a clock nothing can happen any more, and nobody is tried.
+        let waiting = self.waiting;
+        let kube = self.kube();
+        if kube.kube.queue().has_ready() && !(kube.timer.is_none() && kube.is_stuck(waiting)) {
             self.plan_cycle();
         }
-        self.arm();
     }
 
     /// What a cycle decided happens.
@@ -379,6 +394,7 @@ impl<O: Observer> World<'_, '_, O> {
     fn start_bound(&mut self, pod: PodId, placement: Placement) {
         let slot = self.start(pod, placement);
         self.kube().slot_of.insert(pod, slot);
+        self.kube().fruitless = 0;
         if let Some(by) = self.kube().unwanted.remove(&pod) {
             self.doom_one(slot, Doom::Preempted(by), self.calendar.now());
         }
@@ -396,6 +412,8 @@ impl<O: Observer> World<'_, '_, O> {
         let Decider::Kube(kube) = &mut self.decider else { unreachable!("only kube-scheduler fails pods") };
         let reason = failure.message;
         let nominated = kube.nominated_after(pod, failure);
+        let idle = failure.victims.is_empty() && nominated.is_none();
+        kube.fruitless = if idle { kube.fruitless + 1 } else { 0 };
         self.emit(Record::Refused { pod, reason, rejectors: failure.rejectors, nominated });
         self.nos_told(pod, reason, nominated);
         for victim in &failure.victims {
@@ -443,11 +461,7 @@ impl<O: Observer> World<'_, '_, O> {
         let outside = arrivals || cutting || self.disruptions.away != 0 || self.disruptions.to_come != 0;
         let binding = kube.api.as_ref().is_some_and(|api| !api.binding.is_empty());
         let idle = !outside && !binding && kube.slot_of.is_empty() && kube.in_flight.is_none();
-        let tried = |kube: &KubeScheduler| {
-            let queue = kube.kube.queue();
-            queue.count(Place::Active) == 0 && queue.oldest().is_none_or(|oldest| kube.changed < oldest)
-        };
-        if idle && tried(kube) {
+        if idle && kube.is_stuck(self.waiting) {
             kube.timer = None;
             return;
         }

@@ -126,6 +126,8 @@ pub(super) struct Nos<'a> {
     timers: BTreeMap<(Time, u64), Due>,
     sequence: u64,
     plans: u64,
+    /// Times that the controllers looked at their queues.
+    looks: u64,
     wake: Option<(Time, Epoch)>,
     /// What the scheduler wrote into the status of pods that wait: why, and the node kept for them.
     conditions: BTreeMap<PodId, (ReasonId, Option<NodeId>)>,
@@ -167,6 +169,7 @@ impl<'a> Nos<'a> {
             timers: BTreeMap::new(),
             sequence: 0,
             plans: 0,
+            looks: 0,
             wake: None,
             conditions: BTreeMap::new(),
             active: Time::ZERO,
@@ -831,7 +834,12 @@ impl<O: Observer> World<'_, '_, O> {
     fn nos_look(&mut self) -> bool {
         let now = self.calendar.now();
         let mut looked = false;
-        for kind in [Kind::Mig, Kind::Mps] {
+        let nos = self.nos.as_mut().expect("there is nos");
+        nos.looks += 1;
+        // Both controllers take batches from one channel, and which comes first is a race upstream (N11):
+        // they take turns here, since the one that always came second would never plan.
+        let order = if nos.looks.is_multiple_of(2) { [Kind::Mps, Kind::Mig] } else { [Kind::Mig, Kind::Mps] };
+        for kind in order {
             loop {
                 let nos = self.nos.as_mut().expect("there is nos");
                 if kind == Kind::Mps && nos.rollout.is_some() {
