@@ -88,6 +88,7 @@ impl SchedulerSpec {
             stay_max: of.unschedulable_max,
             ignored,
             preemption: of.preemption,
+            candidates: (of.candidates_percentage as usize, of.candidates_absolute as usize),
             ..Settings::of(rules)
         }
     }
@@ -119,6 +120,9 @@ pub struct KubeSpec {
     /// A KubeSchedulerConfiguration that replaces `settings`; gone once it is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
+    /// Which of the file's profiles, by its `schedulerName`, where it has several; gone with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduler_name: Option<String>,
     /// How it is set up.
     pub settings: KubeSettings,
     /// How long an evicted pod keeps its place: `terminationGracePeriodSeconds`.
@@ -134,6 +138,7 @@ impl Default for KubeSpec {
         // 30 s is Kubernetes' default grace. Jobs and Deployments create a lost pod anew.
         KubeSpec {
             config: None,
+            scheduler_name: None,
             settings: KubeSettings::default(),
             grace: Span::from_secs(30),
             evicted: Evicted::Return,
@@ -162,6 +167,10 @@ pub struct KubeSettings {
     pub ignored_groups: Vec<String>,
     /// Whether DefaultPreemption is on.
     pub preemption: bool,
+    /// Share of the nodes that preemption tries at least, in percent.
+    pub candidates_percentage: u32,
+    /// Nodes that it tries at least.
+    pub candidates_absolute: u32,
     /// Weights of the score plugins; 0 is off.
     pub weights: Weights,
     /// How NodeResourcesFit scores.
@@ -184,6 +193,8 @@ impl Default for KubeSettings {
             ignored_resources: Vec::new(),
             ignored_groups: Vec::new(),
             preemption: true,
+            candidates_percentage: 10,
+            candidates_absolute: 100,
             weights: Weights::default(),
             strategy: FitStrategy::LeastAllocated,
             resources: ["cpu", "memory"].map(|name| (name.to_owned(), 1)).into_iter().collect(),

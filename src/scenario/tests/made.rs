@@ -299,6 +299,7 @@ fn scheduler() -> impl Strategy<Value = SchedulerSpec> {
             evicted,
             cycle_time,
             config: None,
+            scheduler_name: None,
         },
     );
     let profiles = select(vec![Profile::Kube1_35, Profile::Kube1_25]);
