@@ -14,8 +14,8 @@ mod summary;
 mod tests;
 
 pub use levels::{Levels, Window};
-pub use recuts::Recuts;
 pub use pods::{Fate, Line, PodLog};
+pub use recuts::Recuts;
 pub use slices::Slices;
 pub use summary::{Frame, sample, summarize, wait_curve};
 

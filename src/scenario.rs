@@ -73,14 +73,18 @@ pub fn load(
     Ok((file.expect("what is not made is complained about"), diagnostics))
 }
 
-/// Reads a KubeSchedulerConfiguration: the settings of its profile.
+/// Reads a KubeSchedulerConfiguration: the settings of its profile, or of that of a `schedulerName`.
 ///
 /// # Errors
 /// All complaints about the text, in order of place; also about what is not modelled.
-pub fn kube_settings(text: &str, file_name: &str) -> Result<KubeSettings, Vec<Diagnostic>> {
+pub fn kube_settings(
+    text: &str,
+    file_name: &str,
+    profile: Option<&str>,
+) -> Result<KubeSettings, Vec<Diagnostic>> {
     let mut problems = Vec::new();
     let settings = match yaml::parse(text, &mut problems) {
-        Ok(root) => Some(kube_config::read(&root, &mut problems)),
+        Ok(root) => Some(kube_config::read(&root, profile, &mut problems)),
         Err(problem) => {
             problems.push(problem);
             None

@@ -464,7 +464,7 @@ impl Slow {
         let mut helpful: Vec<NodeId> =
             statuses.iter().filter(|(_, s)| s.code == Code::Unschedulable).map(|(n, _)| *n).collect();
         helpful.sort_by_key(|n| list.iter().position(|other| other == n));
-        let wanted = candidates_wanted(helpful.len());
+        let wanted = candidates_wanted(helpful.len(), (10, 100));
         let (mut sparing, mut violating, mut said) = (Vec::new(), Vec::new(), Vec::new());
         for node in helpful {
             let targets: Vec<Target<PodId>> = self.nodes[node.index()]

@@ -130,7 +130,7 @@ impl<'a> World<'a> {
                 world.listed = true;
                 if names.insert(node.meta.name.as_str(), ()).is_some() {
                     let message = format!("node `{}` is listed twice", node.meta.name);
-                    findings.error(*file, &node.meta.at, "duplicate", message, "give each node once");
+                    findings.error(*file, &node.meta.at, "duplicate", message, "give each node once: two files may have it with different labels, and only the first is heeded");
                     continue;
                 }
                 world.nodes.push(listed(*file, node, nos, &said, options, findings));

@@ -180,8 +180,8 @@ impl Inputs {
                     .help(format!("it was looked for at {}", path.display())),
             ]
         })?;
-        kube.settings = scenario::kube_settings(&text, file)?;
-        kube.config = None;
+        kube.settings = scenario::kube_settings(&text, file, kube.scheduler_name.as_deref())?;
+        (kube.config, kube.scheduler_name) = (None, None);
         Ok(())
     }
 

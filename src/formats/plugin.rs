@@ -531,8 +531,16 @@ fn check_name(name: &Located<String>, problems: &mut Vec<Problem>) {
     }
 }
 
-/// What the GPUs of a node have in common, for plugins that know no difference between them.
+/// What the GPUs of a node have in common, for plugins that know no difference between them; `None`,
+/// with the reason, if that is nothing or MIG.
 fn common<'n>(node: &'n NodePlan<'_>, whose: &str, out: &mut Writer) -> Option<&'n Cut> {
+    if node.gpus.iter().any(|g| matches!(g.cut, Cut::Mig(_) | Cut::Counts(_))) {
+        let why = format!(
+            "{whose} does not cut GPUs by MIG; mig-parted and gpu-operator do, beside its flags.migStrategy"
+        );
+        out.refuse(Some(node), None, why);
+        return None;
+    }
     let first = &node.gpus.first()?.cut;
     if let Some(other) = node.gpus.iter().position(|g| g.cut != *first) {
         let why = format!(
@@ -589,14 +597,7 @@ pub(super) fn write_nvidia(plan: &Plan<'_>, out: &mut Writer) -> String {
                 );
                 continue;
             }
-            Cut::Mig(_) | Cut::Counts(_) => {
-                refuse(
-                    "the plugin's file does not cut GPUs by MIG; use mig-parted or gpu-operator, and here only \
-                     flags.migStrategy"
-                        .to_owned(),
-                );
-                continue;
-            }
+            Cut::Mig(_) | Cut::Counts(_) => continue,
         };
         if let Cut::TimeSlices(n) | Cut::MpsReplicas(n) = cut
             && *n < 2
@@ -657,14 +658,6 @@ pub(super) fn write_nebuly(plan: &Plan<'_>, out: &mut Writer) -> String {
                 Some(Cut::TimeSlices(n)) if 2 <= *n => json!({"timeSlicing": shares_json(*n)}),
                 Some(Cut::TimeSlices(n)) => {
                     out.refuse(Some(node), None, format!("{n} replicas: the plugin takes 2 or more"));
-                    continue;
-                }
-                Some(Cut::Mig(_) | Cut::Counts(_)) => {
-                    out.refuse(
-                        Some(node),
-                        None,
-                        "the plugin's file does not cut GPUs by MIG; use mig-parted",
-                    );
                     continue;
                 }
                 _ => continue,

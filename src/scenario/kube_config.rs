@@ -1,6 +1,7 @@
 //! A KubeSchedulerConfiguration as people have it: what we model of it becomes settings, and what we
 //! do not is complained about at its place, with what it would change.
 
+use crate::diag::nearest;
 use crate::sched::spec::{FitStrategy, KubeSettings};
 use crate::units::Span;
 use crate::yaml::{Entry, Node, Problem, Shape};
@@ -29,9 +30,7 @@ const WITHOUT_EFFECT: [&str; 15] = [
 ];
 
 /// Keys of the file that say how the process runs and not what it decides.
-const OF_THE_PROCESS: [&str; 8] = [
-    "apiVersion",
-    "kind",
+const OF_THE_PROCESS: [&str; 6] = [
     "leaderElection",
     "enableProfiling",
     "enableContentionProfiling",
@@ -40,15 +39,82 @@ const OF_THE_PROCESS: [&str; 8] = [
     "metadata",
 ];
 
+/// Keys of the file that decide something.
+const KEYS: [&str; 10] = [
+    "apiVersion",
+    "kind",
+    "percentageOfNodesToScore",
+    "podInitialBackoffSeconds",
+    "podMaxBackoffSeconds",
+    "parallelism",
+    "clientConnection",
+    "delayCacheUntilActive",
+    "extenders",
+    "profiles",
+];
+
+/// Extension points of the framework.
+const POINTS: [&str; 13] = [
+    "multiPoint",
+    "preEnqueue",
+    "queueSort",
+    "preFilter",
+    "filter",
+    "postFilter",
+    "preScore",
+    "score",
+    "reserve",
+    "permit",
+    "preBind",
+    "bind",
+    "postBind",
+];
+
+/// Plugins that decide something here.
+const DECIDING: [&str; 6] = [
+    "NodeUnschedulable",
+    "TaintToleration",
+    "NodeAffinity",
+    "NodeResourcesFit",
+    "NodeResourcesBalancedAllocation",
+    "DefaultPreemption",
+];
+
+/// Keys of the arguments of plugins that decide nothing here (`apis/config/types_pluginargs.go`).
+const ARGUMENTS: [(&str, &[&str]); 4] = [
+    ("InterPodAffinity", &["hardPodAffinityWeight", "ignorePreferredTermsOfExistingPods"]),
+    // Its defaults mean pods of a Service or a controller, which ours do not name.
+    ("PodTopologySpread", &["defaultConstraints", "defaultingType"]),
+    ("VolumeBinding", &["bindTimeoutSeconds", "shape"]),
+    ("DynamicResources", &["filterTimeout", "bindingTimeout"]),
+];
+
 struct Reader<'a> {
     problems: &'a mut Vec<Problem>,
     settings: KubeSettings,
 }
 
-/// Reads the settings of a file's first profile.
-pub(super) fn read(root: &Rc<Node>, problems: &mut Vec<Problem>) -> KubeSettings {
+/// Plugins that are switched at one extension point: with their places, and weights if they have any.
+#[derive(Default)]
+struct Switched {
+    enabled: Vec<(String, Range<usize>, Option<i64>)>,
+    disabled: Vec<(String, Range<usize>)>,
+}
+
+impl Switched {
+    fn disables(&self, name: &str) -> bool {
+        self.disabled.iter().any(|(disabled, _)| disabled == name || disabled == "*")
+    }
+
+    fn weight(&self, name: &str) -> Option<Option<i64>> {
+        self.enabled.iter().find(|(enabled, ..)| enabled == name).map(|(.., weight)| *weight)
+    }
+}
+
+/// Reads the settings of a file's only profile, or of that of a name.
+pub(super) fn read(root: &Rc<Node>, profile: Option<&str>, problems: &mut Vec<Problem>) -> KubeSettings {
     let mut reader = Reader { problems, settings: KubeSettings::default() };
-    reader.file(root);
+    reader.file(root, profile);
     reader.settings
 }
 
@@ -61,9 +127,13 @@ impl Reader<'_> {
         self.complain("not-modelled", at, format!("{what} is not modelled"), changes);
     }
 
-    fn unknown(&mut self, entry: &Entry, of: &str) {
+    fn unknown(&mut self, entry: &Entry, of: &str, known: &[&str]) {
         let message = format!("`{}` is no key of {of} that is known here", entry.key);
-        self.complain("unknown-key", &entry.at, message, "leave it out if it decides nothing about pods");
+        let help = match nearest(&entry.key, known.iter().copied()) {
+            Some(key) => format!("did you mean `{key}`?"),
+            None => "leave it out if it decides nothing about pods".to_owned(),
+        };
+        self.complain("unknown-key", &entry.at, message, &help);
     }
 
     fn entries(&mut self, node: &Node, of: &str) -> Vec<Entry> {
@@ -127,7 +197,7 @@ impl Reader<'_> {
         }
     }
 
-    fn file(&mut self, root: &Rc<Node>) {
+    fn file(&mut self, root: &Rc<Node>, profile: Option<&str>) {
         for entry in self.entries(root, "a KubeSchedulerConfiguration") {
             let value = &entry.value;
             match &*entry.key {
@@ -140,6 +210,16 @@ impl Reader<'_> {
                             message,
                             "name the file of `kube-scheduler --config`",
                         );
+                    }
+                }
+                "apiVersion" => {
+                    // v1beta2 and before had other default weights; v1beta3 is read alike.
+                    const READ: [&str; 2] =
+                        ["kubescheduler.config.k8s.io/v1", "kubescheduler.config.k8s.io/v1beta3"];
+                    if self.text(value).is_some_and(|version| !READ.contains(&version.as_str())) {
+                        let message = "this version of the file is not read".to_owned();
+                        let help = "write `kubescheduler.config.k8s.io/v1`";
+                        self.complain("bad-value", &value.at, message, help);
                     }
                 }
                 key if OF_THE_PROCESS.contains(&key) => {}
@@ -157,16 +237,7 @@ impl Reader<'_> {
                 "parallelism" => {
                     let _ = self.integer(value, 1..=i64::from(u16::MAX));
                 }
-                "clientConnection" => {
-                    let limits = self.entries(value, "`clientConnection`");
-                    for limit in limits.iter().filter(|limit| matches!(&*limit.key, "qps" | "burst")) {
-                        self.unmodelled(
-                            &limit.at,
-                            "the API client's limit",
-                            "bindings and status updates would wait for it on a busy scheduler; leave it out",
-                        );
-                    }
-                }
+                "clientConnection" => self.client(value),
                 "delayCacheUntilActive" => {}
                 "extenders" if self.items(value, "`extenders`").is_empty() => {}
                 "extenders" => self.unmodelled(
@@ -174,8 +245,8 @@ impl Reader<'_> {
                     "an extender",
                     "it could refuse nodes and add to their scores; leave it out",
                 ),
-                "profiles" => self.profiles(value),
-                _ => self.unknown(&entry, "a KubeSchedulerConfiguration"),
+                "profiles" => self.profiles(value, profile),
+                _ => self.unknown(&entry, "a KubeSchedulerConfiguration", &KEYS),
             }
         }
         if self.settings.backoff_max < self.settings.backoff_initial
@@ -192,16 +263,49 @@ impl Reader<'_> {
         }
     }
 
-    fn profiles(&mut self, node: &Node) {
-        let profiles = self.items(node, "`profiles`");
-        if let Some(second) = profiles.get(1) {
-            self.unmodelled(
-                &second.at.clone(),
-                "a second profile",
-                "pods choose theirs by `schedulerName`, which traces do not have; keep the profile of your GPU pods",
-            );
+    fn client(&mut self, node: &Node) {
+        const KNOWN: [&str; 5] = ["kubeconfig", "contentType", "acceptContentTypes", "qps", "burst"];
+        for entry in self.entries(node, "`clientConnection`") {
+            match &*entry.key {
+                "kubeconfig" | "contentType" | "acceptContentTypes" => {}
+                "qps" | "burst" => self.unmodelled(
+                    &entry.at,
+                    "the API client's limit",
+                    "bindings and status updates would wait for it on a busy scheduler; leave it out",
+                ),
+                _ => self.unknown(&entry, "`clientConnection`", &KNOWN),
+            }
         }
-        if let Some(profile) = profiles.first() {
+    }
+
+    fn profiles(&mut self, node: &Node, wanted: Option<&str>) {
+        let profiles = self.items(node, "`profiles`");
+        let mut names = Vec::new();
+        for profile in &profiles {
+            let entry = profile.get("schedulerName").map(|entry| Rc::clone(&entry.value));
+            let name = entry.and_then(|name| self.text(&name));
+            names.push(name.unwrap_or_else(|| "default-scheduler".to_owned()));
+        }
+        let chosen = match wanted {
+            Some(wanted) => names.iter().position(|name| name == wanted),
+            None => (!profiles.is_empty()).then_some(0),
+        };
+        if let (Some(second), None) = (profiles.get(1), wanted) {
+            let message = "the file has several profiles".to_owned();
+            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            let names = names.join(", ");
+            let help = format!("choose that of your GPU pods by `scheduler_name` beside `config`: {names}");
+            self.complain("not-modelled", &second.at, message, &help);
+        }
+        if let (Some(wanted), None) = (wanted, chosen) {
+            let message = format!("no profile has the schedulerName `{wanted}`");
+            let help = match nearest(wanted, names.iter().map(String::as_str)) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => "a profile without one is `default-scheduler`".to_owned(),
+            };
+            self.complain("unknown-name", &node.at, message, &help);
+        }
+        if let Some(profile) = chosen.and_then(|chosen| profiles.get(chosen)) {
             for entry in self.entries(profile, "a profile") {
                 match &*entry.key {
                     "schedulerName" => {}
@@ -212,24 +316,116 @@ impl Reader<'_> {
                             self.plugin_config(&config);
                         }
                     }
-                    _ => self.unknown(&entry, "a profile"),
+                    _ => {
+                        let known = ["schedulerName", "percentageOfNodesToScore", "plugins", "pluginConfig"];
+                        self.unknown(&entry, "a profile", &known);
+                    }
                 }
             }
         }
     }
 
+    /// Plugins on and off: whatever the order in the file, a point disables before it enables, and what
+    /// a point of its own says wins over `multiPoint` (`framework/runtime`, `expandMultiPointPlugins`).
     fn plugins(&mut self, node: &Node) {
+        let mut points: BTreeMap<&str, Switched> = BTreeMap::new();
         for point in self.entries(node, "`plugins`") {
-            for entry in self.entries(&point.value, "an extension point") {
-                for plugin in self.items(&entry.value, "a list of plugins") {
-                    match &*entry.key {
-                        "enabled" => self.enabled(&point.key, &plugin),
-                        "disabled" => self.disabled(&point.key, &plugin),
-                        _ => self.unknown(&entry, "an extension point"),
-                    }
+            let Some(name) = POINTS.iter().find(|known| **known == &*point.key) else {
+                self.unknown(&point, "`plugins`", &POINTS);
+                continue;
+            };
+            let switched = self.switched(name, &point.value);
+            points.insert(name, switched);
+        }
+        let none = Switched::default();
+        let at = |point: &str| points.get(point).unwrap_or(&none);
+        let (every, filter, post, score) = (at("multiPoint"), at("filter"), at("postFilter"), at("score"));
+        // Before a point's own word, `multiPoint` has it.
+        let is_on = |own: &Switched, name: &str| {
+            let by_default = !every.disables(name) || every.weight(name).is_some();
+            own.weight(name).is_some() || (by_default && !own.disables(name))
+        };
+        for name in crate::record::Plugins::NAMES {
+            if !is_on(filter, name) {
+                self.settings.filters_off.push(name.to_owned());
+            }
+        }
+        self.settings.filters_off.sort();
+        self.settings.preemption = is_on(post, "DefaultPreemption");
+        for name in DECIDING {
+            let on = is_on(score, name);
+            let said = score.weight(name).or_else(|| every.weight(name));
+            if let Some(weight) = self.weight(name) {
+                *weight = match said {
+                    _ if !on => 0,
+                    None => *weight,
+                    // A weight that is left out or 0 is 1.
+                    Some(said) => said.filter(|weight| 0 < *weight).unwrap_or(1) as u32,
+                };
+            }
+        }
+        let parts: [(&str, &Switched, &[&str]); 2] = [
+            ("preFilter", filter, &["NodeAffinity", "NodeResourcesFit"]),
+            ("preScore", score, &DECIDING[1..5]),
+        ];
+        for (point, later, with_part) in parts {
+            for (name, place) in &at(point).disabled {
+                let again = |of: &str| at(point).weight(of).or_else(|| every.weight(of)).is_some();
+                let missed = with_part.iter().find(|of| {
+                    let off = (name == **of || name == "*") && !again(of);
+                    off && is_on(later, of)
+                });
+                if let Some(plugin) = missed {
+                    let what = format!("`{plugin}` without its part at `{point}`");
+                    self.unmodelled(
+                        place,
+                        &what,
+                        "disable it at `multiPoint`, or where it filters and scores",
+                    );
                 }
             }
         }
+        for (point, ours) in [("queueSort", "PrioritySort"), ("bind", "DefaultBinder")] {
+            let off = at(point).disabled.iter().find(|(name, _)| name == ours || name == "*");
+            if let Some((_, place)) = off
+                && at(point).weight(ours).is_none()
+            {
+                let what = "another order or binder";
+                self.unmodelled(place, what, "pods would be tried or bound otherwise; leave it out");
+            }
+        }
+    }
+
+    fn switched(&mut self, point: &str, node: &Node) -> Switched {
+        let mut switched = Switched::default();
+        for entry in self.entries(node, "an extension point") {
+            if !matches!(&*entry.key, "enabled" | "disabled") {
+                self.unknown(&entry, "an extension point", &["enabled", "disabled"]);
+                continue;
+            }
+            for plugin in self.items(&entry.value, "a list of plugins") {
+                let Some((name, at)) = self.name(&plugin) else { continue };
+                if &*entry.key == "disabled" {
+                    switched.disabled.push((name, at));
+                    continue;
+                }
+                let weight = plugin.get("weight").map(|entry| Rc::clone(&entry.value));
+                let weight = weight.and_then(|node| self.integer(&node, 0..=100));
+                let known = DECIDING.contains(&name.as_str()) || is_without_effect(&name);
+                if !known {
+                    let all = DECIDING.iter().chain(&WITHOUT_EFFECT).copied();
+                    let help = match nearest(&name, all) {
+                        Some(plugin) => format!("did you mean `{plugin}`?"),
+                        None => {
+                            "whatever it decides about your pods is missing here; leave it out".to_owned()
+                        }
+                    };
+                    self.unmodelled(&at, &format!("the plugin `{name}` at `{point}`"), &help);
+                }
+                switched.enabled.push((name, at, weight));
+            }
+        }
+        switched
     }
 
     fn name(&mut self, plugin: &Node) -> Option<(String, Range<usize>)> {
@@ -257,69 +453,6 @@ impl Reader<'_> {
         })
     }
 
-    fn enabled(&mut self, point: &str, plugin: &Node) {
-        let Some((name, at)) = self.name(plugin) else { return };
-        let weight = plugin.get("weight").map(|entry| entry.value.clone());
-        let weight = weight.and_then(|node| self.integer(&node, 0..=100));
-        let here = self.weight(&name).is_some() || self.is_filter(&name) || name == "DefaultPreemption";
-        if !here && !WITHOUT_EFFECT.contains(&name.as_str()) && name != "DynamicResources" {
-            self.unmodelled(
-                &at,
-                &format!("the plugin `{name}`"),
-                "whatever it decides about your pods is missing here; leave it out",
-            );
-        }
-        if matches!(point, "multiPoint" | "filter") {
-            self.settings.filters_off.retain(|off| *off != name);
-        }
-        if matches!(point, "multiPoint" | "postFilter") && name == "DefaultPreemption" {
-            self.settings.preemption = true;
-        }
-        if matches!(point, "multiPoint" | "score")
-            && let Some(of) = self.weight(&name)
-        {
-            // A weight that is left out or 0 is 1.
-            *of = weight.filter(|weight| 0 < *weight).unwrap_or(1) as u32;
-        }
-    }
-
-    fn is_filter(&self, name: &str) -> bool {
-        crate::record::Plugins::named(name).is_some()
-    }
-
-    fn disabled(&mut self, point: &str, plugin: &Node) {
-        let Some((name, at)) = self.name(plugin) else { return };
-        let all = name == "*";
-        if all && !matches!(point, "score" | "filter" | "multiPoint" | "preScore" | "postFilter") {
-            return;
-        }
-        if matches!(point, "queueSort" | "bind") {
-            self.unmodelled(
-                &at,
-                "another order or binder",
-                "pods would be tried or bound otherwise; leave it out",
-            );
-        }
-        if matches!(point, "multiPoint" | "score") {
-            for plugin in
-                ["NodeResourcesFit", "NodeResourcesBalancedAllocation", "TaintToleration", "NodeAffinity"]
-            {
-                if all || plugin == name {
-                    *self.weight(plugin).expect("it has a weight") = 0;
-                }
-            }
-        }
-        if matches!(point, "multiPoint" | "filter") {
-            let off = crate::record::Plugins::NAMES.iter().filter(|plugin| all || **plugin == name);
-            self.settings.filters_off.extend(off.map(|plugin| (*plugin).to_owned()));
-            self.settings.filters_off.sort();
-            self.settings.filters_off.dedup();
-        }
-        if matches!(point, "multiPoint" | "postFilter") && (all || name == "DefaultPreemption") {
-            self.settings.preemption = false;
-        }
-    }
-
     fn plugin_config(&mut self, config: &Node) {
         let Some((name, at)) = self.name(config) else { return };
         let args = config.get("args").map(|entry| Rc::clone(&entry.value));
@@ -327,30 +460,50 @@ impl Reader<'_> {
         for entry in args.iter().filter(|entry| !matches!(&*entry.key, "apiVersion" | "kind")) {
             match (name.as_str(), &*entry.key) {
                 ("NodeResourcesFit", "scoringStrategy") => self.strategy(&entry.value),
-                ("NodeResourcesFit", "ignoredResources" | "ignoredResourceGroups") => {
-                    if !self.items(&entry.value, "`ignoredResources`").is_empty() {
-                        self.unmodelled(
-                            &entry.at,
-                            "an ignored resource",
-                            "NodeResourcesFit would not look whether a node has enough of it; leave it out",
-                        );
-                    }
+                ("NodeResourcesFit", "ignoredResources") => {
+                    self.settings.ignored_resources = self.ignored(&entry.value, false);
+                }
+                ("NodeResourcesFit", "ignoredResourceGroups") => {
+                    self.settings.ignored_groups = self.ignored(&entry.value, true);
                 }
                 ("NodeResourcesBalancedAllocation", "resources") => {
                     let resources = self.resources(&entry.value);
                     self.settings.balanced_resources = resources.into_iter().map(|(name, _)| name).collect();
                 }
-                ("DefaultPreemption", _) => self.unmodelled(
-                    &entry.at,
-                    "another number of candidate nodes",
-                    "preemption on more than 100 nodes would look at fewer or more of them; leave it out",
-                ),
-                ("NodeAffinity", _) => self.unmodelled(
+                ("DefaultPreemption", "minCandidateNodesPercentage") => {
+                    if let Some(percentage) = self.integer(&entry.value, 0..=100) {
+                        self.settings.candidates_percentage = percentage as u32;
+                    }
+                }
+                ("DefaultPreemption", "minCandidateNodesAbsolute") => {
+                    if let Some(nodes) = self.integer(&entry.value, 0..=1_000_000) {
+                        self.settings.candidates_absolute = nodes as u32;
+                    }
+                }
+                ("NodeAffinity", "addedAffinity") if entry.value.is_null() => {}
+                ("NodeAffinity", "addedAffinity") => self.unmodelled(
                     &entry.at,
                     "an added affinity",
                     "it would keep all pods of the profile off some nodes; use `nodeSelector` of the pods",
                 ),
-                (plugin, _) if WITHOUT_EFFECT.contains(&plugin) || plugin == "DynamicResources" => {}
+                (plugin, _) if DECIDING.contains(&plugin) => {
+                    let known = [
+                        "scoringStrategy",
+                        "ignoredResources",
+                        "ignoredResourceGroups",
+                        "resources",
+                        "minCandidateNodesPercentage",
+                        "minCandidateNodesAbsolute",
+                        "addedAffinity",
+                    ];
+                    self.unknown(entry, &format!("the arguments of `{plugin}`"), &known);
+                }
+                (plugin, key) if is_without_effect(plugin) => {
+                    let keys = ARGUMENTS.iter().find(|(name, _)| *name == plugin).map_or(&[][..], |of| of.1);
+                    if !keys.contains(&key) {
+                        self.unknown(entry, &format!("the arguments of `{plugin}`"), keys);
+                    }
+                }
                 (plugin, _) => {
                     self.unmodelled(
                         &at,
@@ -361,6 +514,31 @@ impl Reader<'_> {
                 }
             }
         }
+        if name == "DefaultPreemption"
+            && (self.settings.candidates_percentage, self.settings.candidates_absolute) == (0, 0)
+        {
+            let message = "preemption looks at no node at all".to_owned();
+            self.complain("bad-value", &at, message, "kube-scheduler refuses both at 0");
+        }
+    }
+
+    /// Names of extended resources, or of their groups.
+    fn ignored(&mut self, node: &Node, groups: bool) -> Vec<String> {
+        let mut names = Vec::new();
+        for item in self.items(node, "a list of names") {
+            let Some(name) = self.text(&item) else { continue };
+            let good = if groups { !name.contains('/') } else { name.contains('/') };
+            if good {
+                names.push(name);
+            } else {
+                let (message, help) = match groups {
+                    true => ("a group is what stands before the `/`", "write `nvidia.com`"),
+                    false => ("only extended resources can be ignored", "they are named `DOMAIN/RESOURCE`"),
+                };
+                self.complain("bad-value", &item.at, message.to_owned(), help);
+            }
+        }
+        names
     }
 
     fn resources(&mut self, node: &Node) -> Vec<(String, u32)> {
@@ -368,8 +546,9 @@ impl Reader<'_> {
         for resource in self.items(node, "`resources`") {
             let Some((name, _)) = self.name(&resource) else { continue };
             let weight = resource.get("weight").map(|entry| entry.value.clone());
-            let weight = weight.map_or(Some(1), |node| self.integer(&node, 1..=100));
-            resources.extend(weight.map(|weight| (name, weight as u32)));
+            let weight = weight.map_or(Some(1), |node| self.integer(&node, 0..=100));
+            // A weight of 0 is as good as none, which is 1.
+            resources.extend(weight.map(|weight| (name, weight.max(1) as u32)));
         }
         resources
     }
@@ -396,10 +575,17 @@ impl Reader<'_> {
                         ratio.extend(number("utilization", 100).zip(number("score", 10)));
                     }
                 }
-                _ => self.unknown(&entry, "a scoring strategy"),
+                _ => {
+                    let known = ["type", "resources", "requestedToCapacityRatio"];
+                    self.unknown(&entry, "a scoring strategy", &known);
+                }
             }
         }
-        let Some((kind, at)) = kind else { return };
+        let Some((kind, at)) = kind else {
+            let message = "a scoring strategy has a `type`".to_owned();
+            let help = "write `LeastAllocated`, `MostAllocated` or `RequestedToCapacityRatio`";
+            return self.complain("missing-key", &node.at, message, help);
+        };
         self.settings.strategy = match kind.as_str() {
             "LeastAllocated" => FitStrategy::LeastAllocated,
             "MostAllocated" => FitStrategy::MostAllocated,
@@ -419,70 +605,10 @@ impl Reader<'_> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use crate::scenario::kube_settings;
-    use crate::sched::spec::{FitStrategy, KubeSettings, Weights};
-
-    fn check(text: &str, expected: impl Fn(&mut KubeSettings)) {
-        let mut settings = KubeSettings::default();
-        expected(&mut settings);
-        assert_eq!(kube_settings(text, "k.yaml").expect("a good file"), settings, "{text}");
-    }
-
-    #[test]
-    fn a_file_for_packing_is_read_as_it_is() {
-        let text = include_str!("../../scenarios/config/bin-packing.yaml");
-        check(text, |settings| {
-            settings.weights = Weights { fit: 10, balanced: 0, ..Weights::default() };
-            settings.strategy = FitStrategy::MostAllocated;
-            settings.resources =
-                [("cpu", 1), ("memory", 1), ("nvidia.com/gpu", 10)].map(|(n, w)| (n.to_owned(), w)).into();
-        });
-    }
-
-    #[test]
-    fn settings_of_file_and_profile() {
-        check("kind: KubeSchedulerConfiguration\nprofiles:\n", |_| ());
-        check(
-            "percentageOfNodesToScore: 20\npodInitialBackoffSeconds: 3\npodMaxBackoffSeconds: 60\n\
-             clientConnection: {kubeconfig: /etc/kubernetes/scheduler.conf}\nleaderElection: {leaderElect: true}\n\
-             profiles: [{percentageOfNodesToScore: 70}]\n",
-            |settings| {
-                settings.percentage_of_nodes_to_score = 70;
-                settings.backoff_initial = crate::units::Span::from_secs(3);
-                settings.backoff_max = crate::units::Span::from_secs(60);
-            },
-        );
-        check(
-            "profiles:\n- plugins:\n    score: {disabled: [{name: '*'}], enabled: [{name: NodeAffinity, weight: 7}]}\n    \
-             filter: {disabled: [{name: TaintToleration}]}\n    postFilter: {disabled: [{name: DefaultPreemption}]}\n",
-            |settings| {
-                settings.weights = Weights { fit: 0, balanced: 0, taints: 0, affinity: 7 };
-                settings.filters_off = vec!["TaintToleration".to_owned()];
-                settings.preemption = false;
-            },
-        );
-        let ratio = "profiles: [{pluginConfig: [{name: NodeResourcesFit, args: {scoringStrategy: {type: \
-                     RequestedToCapacityRatio, requestedToCapacityRatio: {shape: [{utilization: 0, score: 0}, \
-                     {utilization: 100, score: 10}]}}}}]}]\n";
-        check(ratio, |settings| settings.strategy = FitStrategy::Ratio(vec![(0, 0), (100, 10)]));
-    }
-
-    #[test]
-    fn what_is_not_modelled_is_told_where_it_stands() {
-        let text = "percentageOfNodesToScore: 101\nclientConnection: {qps: 500}\nextenders: [{urlPrefix: x}]\n\
-                    profiles:\n- plugins: {filter: {enabled: [{name: Coscheduling}]}}\n- {}\nodd: 1\n";
-        let complaints = kube_settings(text, "k.yaml").expect_err("six complaints");
-        let codes: Vec<(usize, &str)> = complaints.iter().map(|c| (c.line, c.code)).collect();
-        let expected = [
-            (1, "bad-value"),
-            (2, "not-modelled"),
-            (3, "not-modelled"),
-            (5, "not-modelled"),
-            (6, "not-modelled"),
-            (7, "unknown-key"),
-        ];
-        assert_eq!(codes, expected);
-    }
+fn is_without_effect(plugin: &str) -> bool {
+    // Without claims it decides nothing; it is on by default since 1.34.
+    WITHOUT_EFFECT.contains(&plugin) || plugin == "DynamicResources"
 }
+
+#[cfg(test)]
+mod tests;

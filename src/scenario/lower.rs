@@ -461,11 +461,13 @@ impl<'a> Lower<Context<'a>> for KubeSpec {
             let at = r.place("config");
             let config: Option<Option<String>> = r.optional("config", context);
             let config = config?.map(|path| context.path(&path, &at));
+            let scheduler_name: Option<Option<String>> = r.optional("scheduler_name", context);
             let settings = r.take("settings", context);
             let cycle_time = r.take("cycle_time", context);
             let api = r.optional("api", context);
             Some(KubeSpec {
                 config: config.map_or(Some(None), |path| path.map(Some))?,
+                scheduler_name: scheduler_name?,
                 settings: settings?,
                 cycle_time: cycle_time?,
                 api: api?,
@@ -495,6 +497,8 @@ impl<'a> Lower<Context<'a>> for KubeSettings {
             let ignored_resources = r.take("ignored_resources", context);
             let ignored_groups = r.take("ignored_groups", context);
             let preemption = r.take("preemption", context);
+            let candidates_percentage = r.take("candidates_percentage", context);
+            let candidates_absolute = r.take("candidates_absolute", context);
             let weights = r.take("weights", context);
             let at = r.place("strategy");
             let strategy: Option<FitStrategy> = r.take("strategy", context);
@@ -516,6 +520,8 @@ impl<'a> Lower<Context<'a>> for KubeSettings {
                 ignored_resources: ignored_resources?,
                 ignored_groups: ignored_groups?,
                 preemption: preemption?,
+                candidates_percentage: candidates_percentage?,
+                candidates_absolute: candidates_absolute?,
                 weights: weights?,
                 strategy: strategy?,
                 resources: integers(resources?)?,

@@ -937,6 +937,11 @@ static KUBE: Object = Object {
             Kind::Path,
             "a KubeSchedulerConfiguration as `kube-scheduler --config` reads it, instead of `settings`",
         ),
+        Key::optional(
+            "scheduler_name",
+            Kind::Line,
+            "which profile of that file, by its schedulerName, where it has several",
+        ),
         Key::default("settings", Kind::Object(&KUBE_SETTINGS), "{}", "how it is set up, in our words"),
         Key::default(
             "cycle_time",
@@ -998,6 +1003,18 @@ static KUBE_SETTINGS: Object = Object {
             "the same by what stands before the `/` of their names",
         ),
         Key::default("preemption", Kind::Bool, "true", "whether DefaultPreemption is on"),
+        Key::default(
+            "candidates_percentage",
+            Kind::Integer(0, 100),
+            "10",
+            "share of the nodes that preemption tries at least, in percent (minCandidateNodesPercentage)",
+        ),
+        Key::default(
+            "candidates_absolute",
+            Kind::Integer(0, 1_000_000),
+            "100",
+            "nodes that preemption tries at least (minCandidateNodesAbsolute)",
+        ),
         Key::default("weights", Kind::Object(&WEIGHTS), "{}", "weights of the score plugins; 0 is off"),
         Key::default("strategy", Kind::Choice(&STRATEGY), "least-allocated", "how NodeResourcesFit scores"),
         Key::default(

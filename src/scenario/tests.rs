@@ -138,6 +138,8 @@ variants:
           ignored_resources: []
           ignored_groups: []
           preemption: true
+          candidates_percentage: 10
+          candidates_absolute: 100
           weights:
             fit: 1
             balanced: 1

@@ -73,6 +73,9 @@ pub struct Settings {
     pub stay_max: Span,
     /// Whether DefaultPreemption is on.
     pub preemption: bool,
+    /// How many nodes it tries at least: percent, and number
+    /// (`minCandidateNodesPercentage`, `minCandidateNodesAbsolute`).
+    pub candidates: (usize, usize),
 }
 
 impl Settings {
@@ -93,6 +96,7 @@ impl Settings {
             backoff: Backoff::default(),
             stay_max: Span::from_secs(300),
             preemption: true,
+            candidates: (10, 100),
         }
     }
 }
@@ -1031,7 +1035,7 @@ impl Kube {
     ) -> (Vec<(NodeId, Candidate, Vec<PodId>)>, Vec<(Status, usize)>) {
         let (mut candidates, mut said): (Vec<(NodeId, Candidate, Vec<PodId>)>, Vec<_>) =
             (Vec::new(), Vec::new());
-        let wanted = preempt::candidates_wanted(nodes.len());
+        let wanted = preempt::candidates_wanted(nodes.len(), self.cache.settings.candidates);
         let offset = if nodes.is_empty() { 0 } else { self.chosen(nodes.len()) };
         let sorted = self.cache.settings.rules.victims_sorted;
         for index in 0..nodes.len() {

@@ -88,6 +88,7 @@ impl SchedulerSpec {
             stay_max: of.unschedulable_max,
             ignored,
             preemption: of.preemption,
+            candidates: (of.candidates_percentage as usize, of.candidates_absolute as usize),
             ..Settings::of(rules)
         }
     }
@@ -119,6 +120,9 @@ pub struct KubeSpec {
     /// A KubeSchedulerConfiguration that replaces `settings`; gone once it is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
+    /// Which of the file's profiles, by its `schedulerName`, where it has several; gone with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduler_name: Option<String>,
     /// How it is set up.
     pub settings: KubeSettings,
     /// How long one cycle takes; 0 takes none.
@@ -146,7 +150,13 @@ impl Default for ApiLimits {
 
 impl Default for KubeSpec {
     fn default() -> KubeSpec {
-        KubeSpec { config: None, settings: KubeSettings::default(), cycle_time: Span::ZERO, api: None }
+        KubeSpec {
+            config: None,
+            scheduler_name: None,
+            settings: KubeSettings::default(),
+            cycle_time: Span::ZERO,
+            api: None,
+        }
     }
 }
 
@@ -170,6 +180,10 @@ pub struct KubeSettings {
     pub ignored_groups: Vec<String>,
     /// Whether DefaultPreemption is on.
     pub preemption: bool,
+    /// Share of the nodes that preemption tries at least, in percent.
+    pub candidates_percentage: u32,
+    /// Nodes that it tries at least.
+    pub candidates_absolute: u32,
     /// Weights of the score plugins; 0 is off.
     pub weights: Weights,
     /// How NodeResourcesFit scores.
@@ -192,6 +206,8 @@ impl Default for KubeSettings {
             ignored_resources: Vec::new(),
             ignored_groups: Vec::new(),
             preemption: true,
+            candidates_percentage: 10,
+            candidates_absolute: 100,
             weights: Weights::default(),
             strategy: FitStrategy::LeastAllocated,
             resources: ["cpu", "memory"].map(|name| (name.to_owned(), 1)).into_iter().collect(),

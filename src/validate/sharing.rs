@@ -256,13 +256,14 @@ pub fn share(probes: &Probes<'_>, uuid: &str, sharing: &Sharing, total_mib: u64,
             failed(&mut shared, "probe", why);
         }
     }
+    // A signal from the terminal ends the clients too: what they then lack is no finding.
+    if probes.stop.load(Ordering::SeqCst) {
+        shared.outcome = Outcome::Interrupted;
+    }
     if let Some(daemon) = daemon
         && let Err(why) = daemon.quit()
     {
         failed(&mut shared, "daemon-left", why);
-    }
-    if probes.stop.load(Ordering::SeqCst) && shared.outcome != Outcome::Error {
-        shared.outcome = Outcome::Interrupted;
     }
     shared
 }
@@ -522,7 +523,7 @@ struct Daemon {
     /// Told to quit already.
     quit: bool,
     /// Its folders, last: they go when it has gone.
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Daemon {
@@ -533,7 +534,21 @@ impl Daemon {
         total_mib: u64,
         findings: &mut Vec<Finding>,
     ) -> Result<Daemon, String> {
-        let folder = tempfile::Builder::new().prefix("slicewise-mps-").tempdir();
+        // The GPU is locked: a folder of its name is what a killed run left.
+        let prefix = format!("slicewise-mps-{uuid}-");
+        for left in leftovers(&prefix) {
+            let daemon = Daemon {
+                control: probes.control.to_owned(),
+                uuid: uuid.to_owned(),
+                pipe: left.join("pipe"),
+                log: left.join("log"),
+                quit: false,
+                _folder: None,
+            };
+            daemon.quit()?;
+            std::fs::remove_dir_all(&left).map_err(|e| format!("{}: {e}", left.display()))?;
+        }
+        let folder = tempfile::Builder::new().prefix(&prefix).tempdir();
         let folder = folder.map_err(|e| format!("no folder for MPS: {e}"))?;
         let (pipe, log) = (folder.path().join("pipe"), folder.path().join("log"));
         for path in [&pipe, &log] {
@@ -545,7 +560,7 @@ impl Daemon {
             pipe,
             log,
             quit: false,
-            _folder: folder,
+            _folder: Some(folder),
         };
         let mut start = daemon.command();
         let started = start.arg("-d").stdout(Stdio::null()).stderr(Stdio::piped()).output();
@@ -619,6 +634,15 @@ impl Drop for Daemon {
             let _ = self.tell("quit");
         }
     }
+}
+
+/// Folders of daemons whose run has ended without them.
+fn leftovers(prefix: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
+    let ours = |e: &std::fs::DirEntry| e.file_name().to_string_lossy().starts_with(prefix);
+    let mut found: Vec<PathBuf> = entries.filter(ours).map(|e| e.path()).collect();
+    found.sort_unstable();
+    found
 }
 
 /// Whether what the daemon says is this limit: `8G`, `8192M`, or bytes. Above 1 GiB some versions show

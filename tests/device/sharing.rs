@@ -57,6 +57,7 @@ impl Bench {
             .env("SLICEWISE_NVML", self.stand.library())
             .env("SLICEWISE_CUDA", self.stand.library())
             .env("SLICEWISE_MPS_CONTROL", self.stand.path("control"))
+            .env("TMPDIR", self.stand.path(""))
             .env("SLICEWISE_STATE_DIR", self.stand.path("states"));
         let output = output(&mut command);
         let json = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"));
@@ -185,6 +186,22 @@ fn daemons_that_do_not_start_or_end_are_told() {
     let gone = Path::new("/nonexistent/nvidia-cuda-mps-control").to_str().expect("UTF-8");
     let (code, report) = Bench::new().run(&["--mps", "10gb", "--mps-control", gone]);
     assert_eq!((code, codes(&report)), (4, vec!["mps-control"]), "{report:#}");
+}
+
+/// A run that was killed leaves its daemon; the next one on the GPU ends it first.
+#[test]
+fn a_daemon_that_was_left_is_ended_first() {
+    let bench = Bench::new();
+    let left = bench.stand.path(&format!("slicewise-mps-{UUID}-left"));
+    let other = bench.stand.path("slicewise-mps-GPU-another-left");
+    for folder in [&left, &other] {
+        fs::create_dir_all(folder.join("pipe")).expect("writable");
+        fs::write(folder.join("pipe/control"), "").expect("writable");
+    }
+    let (code, report) = bench.run(&["--mps", "10gb"]);
+    assert_eq!((code, codes(&report)), (0, vec![]), "{report:#}");
+    assert!(!left.exists() && other.join("pipe/control").exists());
+    assert_eq!(bench.log().matches("quit").count(), 2, "{}", bench.log());
 }
 
 /// Memory is taken to the last block: nobody else may be on the GPU, and MIG must be off.

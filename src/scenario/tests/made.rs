@@ -366,6 +366,7 @@ fn scheduler() -> impl Strategy<Value = SchedulerSpec> {
         cycle_time,
         api,
         config: None,
+        scheduler_name: None,
     });
     let profiles = select(vec![Profile::Kube1_35, Profile::Kube1_25]);
     let real = (profiles, choices, span_or_none(), kube).prop_map(|(profile, gpu_choice, cycle, kube)| {

@@ -126,9 +126,9 @@ pub fn pick(candidates: &[Candidate]) -> Vec<usize> {
     (0..candidates.len()).filter(|index| rank(&candidates[*index]) == best).collect()
 }
 
-/// How many of `nodes` a dry run looks at before it is content with what it found: 10 %, at least
-/// 100 (`minCandidateNodesPercentage`, `minCandidateNodesAbsolute`).
+/// How many of `nodes` a dry run looks at before it is content with what it found: a share in percent,
+/// at least a number (`calculateNumCandidates`).
 #[must_use]
-pub fn candidates_wanted(nodes: usize) -> usize {
-    nodes.min((nodes * 10 / 100).max(100))
+pub fn candidates_wanted(nodes: usize, (percentage, absolute): (usize, usize)) -> usize {
+    nodes.min((nodes * percentage / 100).max(absolute))
 }

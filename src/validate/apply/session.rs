@@ -236,7 +236,7 @@ impl Session<'_> {
         if restored.is_ok() {
             work.end("restored by a later run");
         }
-        let findings = work.made_anew().into_iter().collect();
+        let findings = work.made_anew().into_iter().chain(work.unwritten()).collect();
         Some(Recovered { uuid: uuid.to_owned(), outcome, steps, findings, remains: restored.err() })
     }
 
@@ -313,6 +313,7 @@ impl Session<'_> {
             Ok(()) => {
                 work.end(outcome.sentence());
                 findings.extend(work.made_anew());
+                findings.extend(work.unwritten());
                 Applied { outcome, steps: work.steps.take(), error, findings, timed, remains: None }
             }
             Err(remains) => Applied {
@@ -797,6 +798,15 @@ impl Work<'_> {
             self.snapshot.instances.iter().filter(again).map(|s| self.describe(s)).collect();
         let what = format!("made anew, with other instance ids and MIG UUIDs: {}", names.join(" "));
         (!names.is_empty()).then(|| Finding::new(Severity::Note, "made-anew", what))
+    }
+
+    /// A journal that did not take every line: the GPU came first.
+    fn unwritten(&self) -> Option<Finding> {
+        let why = self.broken.as_ref()?;
+        let what = format!("the journal could not be written to its end: {why}");
+        Some(
+            Finding::new(Severity::Warning, "journal", what).help("the next run may find nothing left to do"),
+        )
     }
 
     /// What is not as it was, from the device.
