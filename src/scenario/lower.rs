@@ -270,7 +270,7 @@ fn scenario(name: Option<String>, node: &Rc<Node>, context: &mut Context<'_>) ->
         let workload = r.take("workload", context);
         let cluster = r.take("cluster", context);
         let scheduler = r.take("scheduler", context);
-        let partitioner_at = r.place("partitioner");
+        let partitioner_at = r.place(if r.has("partitioner") { "partitioner" } else { "cluster" });
         let partitioner: Option<PartitionerSpec> = r.take("partitioner", context);
         let models = r.take("models", context);
         let report = r.take("report", context);

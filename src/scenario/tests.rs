@@ -298,7 +298,7 @@ fn the_schema_has_every_key_and_word() {
         assert!(definitions.contains_key(reference), "{reference}");
     }
     let modes = &definitions["mode"]["anyOf"];
-    assert_eq!(modes[0]["enum"], serde_json::json!(["whole", "fraction", "mps"]));
+    assert_eq!(modes[0]["enum"], serde_json::json!(["whole", "fraction", "mig", "mps"]));
     assert_eq!(definitions["node-group"]["required"], serde_json::json!(["name", "cpu", "memory"]));
     assert_eq!(definitions["scheduler-part"]["properties"]["ties"]["default"], "node-order");
     assert_eq!(schema["additionalProperties"], false);

@@ -285,7 +285,8 @@ fn bad_nodes_are_refused() {
     );
     node(
         &format!("{gpus} mig"),
-        &["4:45 bad-value `mig` needs a value: a list of MIG profiles or a mapping (write `{mig: …}`)"],
+        &["3:10 no-partitioner the GPUs of `n` are cut on demand, and there is no partitioner (add \
+           `partitioner: {nos: {}}`, or give `mode` a layout)"],
     );
     node(
         &format!("{gpus} {{mps: {{memory: {{clients: 0}}}}}}"),
@@ -363,9 +364,9 @@ fn complaints_render_with_their_line() {
         complaints[0].render(false),
         "\
 error[unknown-name]: `node-oder` is not a way with ties
-   --> s.yaml:112:9
+   --> s.yaml:114:9
     |
-112 |   ties: node-oder
+114 |   ties: node-oder
     |         ^^^^^^^^^
     |
     = help: did you mean `node-order`?"
