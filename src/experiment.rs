@@ -7,9 +7,11 @@
 //! changes nothing.
 
 mod inputs;
+mod moment;
 mod pods_csv;
 
 pub use inputs::{Inputs, QUICKSTART, QUICKSTART_TRACE};
+pub use moment::moment;
 pub use pods_csv::write_pods;
 
 use crate::cluster::spec::NodeGroup;

@@ -34,7 +34,8 @@
 //! distinct demand into the request of one sharing mode. At its moment [`sim`] enqueues it with
 //! the scheduler of its profile ([`sched::kube::Kube`], or the yardstick [`sched::Scheduler`]); a cycle
 //! filters, scores and returns what it decides as a value; `sim` applies it
-//! to the [`cluster::Cluster`], asks [`perf`] for its speed and plans its end on the
+//! to the [`cluster::Cluster`] (and hands nos what its controllers and agents would see, where
+//! [`partition::nos`] cuts GPUs on demand), asks [`perf`] for its speed and plans its end on the
 //! [`engine::Calendar`]. Every step emits a [`record::Record`]; [`metrics`] folds records into
 //! figures; [`report`] renders them. Values flow down this path and never back up.
 //!

@@ -430,7 +430,7 @@ fn plan_formats() -> clap::builder::PossibleValuesParser {
 /// Arguments of `plan`.
 #[derive(Debug, ClapArgs)]
 #[command(
-    before_help = "Examples:\n  kubectl get nodes,pods -A -o json | slicewise plan\n  slicewise plan --nodes examples/plan/nodes.yaml --pods examples/plan/pods.yaml --explain\n  slicewise plan --nodes nodes.json --pods pods.json --planner optimal -o gpu-operator",
+    before_help = "Examples:\n  kubectl get nodes,pods -A -o json | slicewise plan\n  slicewise plan --nodes examples/plan/nodes.yaml --pods examples/plan/pods.yaml --explain\n  slicewise plan --nodes nodes.json --pods pods.json --planner optimal -o gpu-operator\n  slicewise plan --scenario scenarios/nos.yaml --at 20h --variant 'MIG cut by nos'",
     after_help = "Nodes are those labelled nos.nebuly.com/gpu-partitioning=mig or mps; what stands on their GPUs is read from\nnos' status annotations. MIG nodes without that label are read from their allocatable MIG slices, which are\ntaken to be alike on all GPUs of a node. Pods are those that kube-scheduler found unschedulable; pods without\na status, and the templates of controllers, count as such.\n\nExit codes: 0 every pod can run then; 1 some still wait; 2 usage or input; 3 could not write."
 )]
 pub(super) struct Plan {
@@ -441,6 +441,18 @@ pub(super) struct Plan {
     /// Pods, likewise
     #[arg(long, value_name = "FILE")]
     pub(super) pods: Vec<PathBuf>,
+    /// The cluster of a scenario instead, as its run has it at a moment
+    #[arg(long, value_name = "SCENARIO", conflicts_with_all = ["nodes", "pods"], requires = "at")]
+    pub(super) scenario: Option<PathBuf>,
+    /// The moment, from the start of the run, such as 2h30m
+    #[arg(long, value_name = "TIME", value_parser = crate::units::parse::span, requires = "scenario")]
+    pub(super) at: Option<crate::units::Span>,
+    /// Which variant of the scenario [default: its first]
+    #[arg(long, value_name = "NAME", requires = "scenario")]
+    pub(super) variant: Option<String>,
+    /// Value of a ${NAME} in the scenario's file names; without it the environment's
+    #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
+    pub(super) set: Vec<(String, String)>,
     /// Who plans: nos with its quirks, nos on true MIG placements, or the best plan there is
     #[arg(long, default_value = "nos", value_parser = ["nos", "nos-placements", "optimal"])]
     pub(super) planner: String,

@@ -3,6 +3,7 @@
 use super::args::Plan;
 use super::{Failure, Terminal, print};
 use crate::diag::{self, Diagnostic};
+use crate::experiment;
 use crate::formats;
 use crate::partition::nos::names::Kind;
 use crate::partition::nos::{Fix, Fixes, Settings, Tables};
@@ -30,8 +31,10 @@ pub(super) fn plan(args: &Plan, terminal: &Terminal) -> Result<(), Failure> {
     for path in &paths {
         files.push((path.display().to_string(), if is_input(path) { input()? } else { read(path)? }));
     }
-    if paths.is_empty() {
-        files.push(("-".to_owned(), input()?));
+    match (&args.scenario, args.at) {
+        (Some(scenario), Some(at)) => files.push(moment(scenario, at, args, terminal)?),
+        _ if paths.is_empty() => files.push(("-".to_owned(), input()?)),
+        _ => {}
     }
     let sources: Vec<Source<'_>> = files.iter().map(|(name, text)| Source { name, text }).collect();
     let kind = args.kind.as_deref().map(|word| if word == "mps" { Kind::Mps } else { Kind::Mig });
@@ -48,6 +51,33 @@ pub(super) fn plan(args: &Plan, terminal: &Terminal) -> Result<(), Failure> {
         }
     }
     if decision.serves_all() || args.exit_zero { Ok(()) } else { Err(Failure::No(1)) }
+}
+
+/// The cluster of a scenario's variant at a moment, as kubectl would list it, with what it is called.
+fn moment(
+    path: &Path,
+    at: crate::units::Span,
+    args: &Plan,
+    terminal: &Terminal,
+) -> Result<(String, String), Failure> {
+    let (mut file, inputs) = super::run::load(Some(path), &args.set, args.gpus.as_deref(), terminal)?;
+    if let Some(name) = &args.variant {
+        let names = || file.variants.iter().map(|variant| variant.name.as_str());
+        if !names().any(|known| known == name) {
+            let help = match diag::nearest(name, names()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("there are `{}`", names().collect::<Vec<_>>().join("`, `")),
+            };
+            let message = format!("no variant is called `{name}`");
+            return Err(Failure::input("unknown-name", "--variant", message, &help));
+        }
+        file.variants.retain(|variant| variant.name == *name);
+    } else {
+        file.variants.truncate(1);
+    }
+    let worlds = experiment::worlds(&mut file, &inputs, &[])?;
+    let list = experiment::moment(&worlds[0], crate::units::Time(at.0));
+    Ok((format!("{} at {at}", path.display()), list.to_string()))
 }
 
 /// Prints the plan as another program's file.

@@ -4,6 +4,7 @@ use super::args::Run as Args;
 use super::{Failure, Terminal, print};
 use crate::diag::{self, Diagnostic};
 use crate::experiment::{self, Inputs, Run};
+use crate::partition::spec::PartitionerSpec;
 use crate::report::{self, Page};
 use crate::scenario::resolved::ScenarioFile;
 use crate::scenario::{self, Known};
@@ -265,10 +266,13 @@ fn limits(file: &ScenarioFile) -> Vec<String> {
     profiles.sort_unstable();
     profiles.dedup();
     let mut limits: Vec<String> = profiles.into_iter().map(|profile| profile.limits().to_owned()).collect();
-    limits.push(
-        "MIG layouts stand for the whole run. Failures, re-cuts and out-of-memory are not modelled."
-            .to_owned(),
-    );
+    let mut partitioners: Vec<&PartitionerSpec> = file.variants.iter().map(|v| &v.partitioner).collect();
+    partitioners.dedup();
+    limits.extend(partitioners.into_iter().filter_map(PartitionerSpec::limits));
+    limits.push("Failures and out-of-memory are not modelled.".to_owned());
+    // Several variants may rest on the same.
+    let mut said = std::collections::BTreeSet::new();
+    limits.retain(|limit| said.insert(limit.clone()));
     limits
 }
 

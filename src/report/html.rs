@@ -138,7 +138,8 @@ fn evidence(page: &Page) -> Markup {
             (figure(&gpu_time(&page.variants),
                 "Useful: work done. Slowed: held and needed, lost to slow slices and neighbours. Unneeded: held \
                  beyond the need. Unscheduled, fragmented: idle while pods waited, that could and could not have \
-                 used it where it stood. Unclaimed: idle, and nobody waited for it."))
+                 used it where it stood. Unclaimed: idle, and nobody waited for it. Unavailable: idle on nodes that were \
+                 cordoned or being re-cut."))
             (figure(&waits(&page.variants),
                 "The higher and the further left a line, the shorter the waits. Pods that were never bound are not counted here."))
             (figure(&queue(&page.variants), &format!(

@@ -39,6 +39,25 @@ fn the_shipped_lists_are_planned() {
     assert_eq!(plan(&["--seed", "7"]).stdout, plan(&["--seed", "7"]).stdout);
 }
 
+/// A scenario that nos cuts, at a moment at which pods wait: what is planned then is what stands there.
+#[test]
+fn a_scenario_is_planned_at_a_moment() {
+    let scenario = root().join("scenarios/nos.yaml").display().to_string();
+    let at = |variant: &str, more: &[&str]| {
+        let words = ["plan", "--scenario", &scenario, "--at", "20h", "--variant", variant];
+        Stage::new().run(&[&words[..], more].concat())
+    };
+    let said = at("MIG cut by nos", &["-o", "json"]);
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    let plan: Value = serde_json::from_str(&said.stdout).expect("JSON");
+    assert_eq!((&plan["kind"], &plan["nodes"]), (&Value::from("mig"), &Value::from(4)));
+    assert!(!plan["changes"].as_array().expect("a list").is_empty(), "{plan}");
+    assert!(at("MPS sliced by nos", &[]).stdout.starts_with("nos plans 4 mps nodes"));
+    let said = at("MIG cut by noss", &[]);
+    assert_eq!(said.code, 2);
+    assert!(said.stderr.contains("did you mean `MIG cut by nos`?"), "{}", said.stderr);
+}
+
 #[test]
 fn every_planner_tells_scripts_the_same_things() {
     for planner in ["nos", "nos-placements", "optimal"] {
