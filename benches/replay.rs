@@ -245,7 +245,7 @@ fn replay(criterion: &mut Criterion) {
     measure("the same under kube-1.35", least_allocated_kube, 100_000);
     let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));
     for (profile, shapes, full) in [
-        (Profile::Ideal, 1, 40_000),
+        (Profile::Ideal, 1, 20_000),
         (Profile::Kube1_35, 1, 17_500),
         (Profile::Kube1_25, 1, 17_500),
         (Profile::Kube1_35, 64, 17_500),

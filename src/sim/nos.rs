@@ -55,9 +55,10 @@ pub struct NosSetup<'a> {
     pub seed: Option<u64>,
 }
 
-/// How long a partitioner is watched that alone goes on, and changes nothing: its re-queues for a report that
-/// never comes, or for a node that is gone, would keep a run going for ever.
-const QUIET: Span = Span::from_secs(3_600);
+/// How long a partitioner is watched that alone goes on, while no pod comes, is bound or ends: its re-queues for
+/// a report that never comes, and re-cuts back and forth for pods that it cannot help, would keep a run going
+/// for ever. Longer than any plan takes to be written.
+const QUIET: Span = Span::from_secs(6 * 3_600);
 
 /// Something of an agent or a plugin that is due.
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +132,7 @@ pub(super) struct Nos<'a> {
     wake: Option<(Time, Epoch)>,
     /// What the scheduler wrote into the status of pods that wait: why, and the node kept for them.
     conditions: BTreeMap<PodId, (ReasonId, Option<NodeId>)>,
-    /// When a pod's status, a place or a slice last changed.
+    /// When a pod was last found unschedulable for the first time, bound, or gone.
     active: Time,
 }
 
@@ -547,9 +548,6 @@ impl<O: Observer> World<'_, '_, O> {
             nos.at(back, Due::PluginUp(id, number));
         }
         nos.at(end, Due::PassEnd(id, number, failed));
-        if 0 < created + destroyed {
-            nos.active = now;
-        }
         self.emit(Record::Applied { node: id, created, destroyed, missing });
         if applied.restart {
             self.nos_plugin_down(id);
@@ -653,8 +651,11 @@ impl<O: Observer> World<'_, '_, O> {
     pub(super) fn nos_told(&mut self, pod: PodId, reason: ReasonId, nominated: Option<NodeId>) {
         let now = self.calendar.now();
         let Some(nos) = &mut self.nos else { return };
-        if nos.conditions.insert(pod, (reason, nominated)) != Some((reason, nominated)) {
+        let before = nos.conditions.insert(pod, (reason, nominated));
+        if before.is_none() {
             nos.active = now;
+        }
+        if before != Some((reason, nominated)) {
             nos.queues.iter_mut().for_each(|queue| queue.add(pod));
             self.wake_partitioner_at(now);
         }
@@ -720,7 +721,7 @@ impl<O: Observer> World<'_, '_, O> {
         let now = self.calendar.now();
         let quiet = self.is_over();
         let Some(nos) = &self.nos else { return };
-        if quiet && nos.active + QUIET < now {
+        if quiet && nos.rollout.is_none() && nos.active + QUIET < now {
             return;
         }
         if let Some(next) = nos.next() {
@@ -823,9 +824,6 @@ impl<O: Observer> World<'_, '_, O> {
         node.restart = nos.sequence;
         let restart = node.restart;
         nos.at(now + mps_plugin, Due::PluginUp(id, restart));
-        if 0 < created + destroyed {
-            nos.active = now;
-        }
         self.emit(Record::Applied { node: id, created, destroyed, missing: 0 });
         self.nos_plugin_down(id);
     }
