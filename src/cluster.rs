@@ -82,6 +82,8 @@ pub struct Cluster {
     gpu_pods: Vec<u16>,
     /// CPU, memory and pods beyond what a node has, once it has less than its pods hold.
     debts: BTreeMap<NodeId, [u32; 3]>,
+    /// What GPUs that are out of service have when they are back.
+    out: BTreeMap<GpuId, u32>,
     /// The last changes: a ring of `names.len()` nodes, and how many there were in all.
     log: Vec<NodeId>,
     logged: u64,
@@ -115,6 +117,7 @@ impl Cluster {
             gpu_full: Vec::new(),
             mps: Vec::new(),
             debts: BTreeMap::new(),
+            out: BTreeMap::new(),
             gpu_pods: Vec::new(),
             log: vec![NodeId(0); nodes.len()],
             logged: 0,
@@ -240,10 +243,58 @@ impl Cluster {
         &self.gpu_free[self.gpu_range(node)]
     }
 
-    /// What each GPU of a node has when nobody holds any of it.
+    /// What each GPU of a node has when nobody holds any of it: nothing while it is out of service.
     #[must_use]
     pub fn gpu_full(&self, node: NodeId) -> &[u32] {
         &self.gpu_full[self.gpu_range(node)]
+    }
+
+    /// The slices that stand on a GPU, or will when it is back in service.
+    #[must_use]
+    pub fn standing(&self, node: NodeId, gpu: u8) -> u32 {
+        let id = self.gpu_id(node, gpu);
+        self.out.get(&id).copied().unwrap_or(self.gpu_full[id.index()])
+    }
+
+    /// Whether a GPU is out of service.
+    #[must_use]
+    pub fn is_out(&self, node: NodeId, gpu: u8) -> bool {
+        !self.out.is_empty() && self.out.contains_key(&self.gpu_id(node, gpu))
+    }
+
+    /// GPUs of a node that are in service.
+    #[must_use]
+    pub fn gpus_in_service(&self, node: NodeId) -> usize {
+        let range = self.gpu_range(node);
+        let ids = GpuId(range.start as u32)..GpuId(range.end as u32);
+        range.len() - if self.out.is_empty() { 0 } else { self.out.range(ids).count() }
+    }
+
+    /// This cluster with, for each class of nodes that are there, one of nodes that are not.
+    ///
+    /// # Panics
+    /// Beyond 65,535 classes.
+    #[must_use]
+    pub fn with_absent_twins(mut self) -> Cluster {
+        for index in 0..self.classes.len() {
+            let twin = NodeClass { present: false, ..self.classes[index].clone() };
+            if !self.classes.contains(&twin) {
+                self.classes.push(twin);
+            }
+        }
+        assert!(self.classes.len() <= usize::from(u16::MAX), "a class is named in 16 bits");
+        self
+    }
+
+    /// The class of nodes that are as those of `class` and are not there.
+    ///
+    /// # Panics
+    /// If no such class was built.
+    #[must_use]
+    pub fn absent(&self, class: u16) -> u16 {
+        let of = NodeClass { present: false, ..self.classes[usize::from(class)].clone() };
+        let found = self.classes.iter().position(|known| *known == of);
+        found.expect("classes of nodes that may fail are built with their absent twins") as u16
     }
 
     /// The MPS slices of a GPU, by size, where a partitioner makes them.
@@ -312,6 +363,11 @@ impl Cluster {
         alone.gpu_full.copy_from_slice(self.gpu_full(node));
         alone.debts.extend(self.debts.get(&node).map(|debt| (NodeId(0), *debt)));
         alone.gpu_pods.copy_from_slice(self.gpu_pods(node));
+        let outs = self
+            .out
+            .range(self.gpu_id(node, 0)..)
+            .take_while(|(id, _)| id.index() < self.gpu_range(node).end);
+        alone.out.extend(outs.map(|(id, kept)| (GpuId(id.0 - self.gpu_start[node.index()]), *kept)));
         for gpu in 0..alone.mps.len() {
             alone.mps[gpu] = self.offered(node, gpu as u8).to_vec();
         }
@@ -553,10 +609,32 @@ impl Cluster {
             taken |= places;
         }
         let at = self.gpu_id(node, gpu).index();
+        if let Some(kept) = self.out.get_mut(&GpuId(at as u32)) {
+            *kept = standing;
+            return;
+        }
         let held = self.gpu_full[at] & !self.gpu_free[at];
         assert!(held & !standing == 0, "a slice that is held stays");
         self.gpu_full[at] = standing;
         self.gpu_free[at] = standing & !held;
+        self.changed(node);
+    }
+
+    /// A GPU goes out of service, and nobody gets any of it, or is back with what it had.
+    ///
+    /// # Panics
+    /// If a pod holds some of it as it goes, or it is so already.
+    pub fn set_out(&mut self, node: NodeId, gpu: u8, out: bool) {
+        let id = self.gpu_id(node, gpu);
+        if out {
+            assert!(self.gpu_pods[id.index()] == 0, "a GPU that goes out of service has no pods");
+            let was = self.out.insert(id, self.gpu_full[id.index()]);
+            assert!(was.is_none(), "a GPU goes out of service once");
+            (self.gpu_full[id.index()], self.gpu_free[id.index()]) = (0, 0);
+        } else {
+            let full = self.out.remove(&id).expect("a GPU that is back was out of service");
+            (self.gpu_full[id.index()], self.gpu_free[id.index()]) = (full, full);
+        }
         self.changed(node);
     }
 

@@ -15,14 +15,14 @@ pub use moment::moment;
 pub use pods_csv::write_pods;
 
 use crate::cluster::spec::NodeGroup;
-use crate::cluster::{Cluster, GPU_PARTS, Planned, Share};
+use crate::cluster::{Cluster, GPU_PARTS, NodeClass, Planned, Share};
 use crate::diag::Diagnostic;
 use crate::gpu::Catalogue;
-use crate::id::{PodId, ShapeId};
+use crate::id::{BehaviorId, PodId, ShapeId};
 use crate::metrics::{self, Frame, Levels, PodLog, Slices, Summary, VariantResult, Window};
 use crate::partition::nos::{Settings, Tables};
 use crate::partition::spec::{Choice, PartitionerSpec};
-use crate::perf;
+use crate::perf::{Behavior, Behaviors, Model, Models, PairRow, Printed, SpeedModel};
 use crate::record::{Observer, Record};
 use crate::scenario::resolved::{Scenario, ScenarioFile, Until};
 use crate::sched::Scheduler;
@@ -30,13 +30,14 @@ use crate::sched::score::{Score, Scores};
 use crate::sched::spec::Profile;
 use crate::sim::check::Checker;
 use crate::sim::{self, Decider, Fate, KubeScheduler, NosSetup, Outcome, Setup};
-use crate::units::Time;
+use crate::units::{Mib, Time};
 use crate::workload::policy::{self, Budgets};
 use crate::workload::request::{Request, Rule, Sharing, SliceNames, Translation, share_milli};
 use crate::workload::view::Pods;
 use crate::workload::{Demand, GpuDemand, Workload};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -54,7 +55,7 @@ pub struct World {
     nos: Option<NosWorld>,
     budgets: Budgets,
     scores: Scores,
-    speeds: Option<perf::Model>,
+    models: Option<Models>,
     /// Parts of a GPU that each demand keeps busy when it has all it asks for.
     demand_parts: Vec<u64>,
     notes: Vec<String>,
@@ -105,6 +106,7 @@ pub fn prepare(
     let mut slices = SliceNames::default();
     let events = &scenario.cluster.events;
     let built = crate::cluster::build::build(nodes, events, catalogue, &mut slices);
+    let built = built.map(|(cluster, planned)| (with_twins(cluster, scenario), planned));
     let (cluster, planned) = built.map_err(|errors| {
         errors.iter().map(|e| error("bad-cluster", e.to_string(), e.help())).collect::<Vec<_>>()
     })?;
@@ -142,8 +144,8 @@ pub fn prepare(
     let (requests, shape_of) = shapes(&by_demand);
     let demand_parts =
         workload.demands.iter().map(|d| parts(d.gpu, &workload, &translation, catalogue)).collect();
-    let speeds = speeds(scenario, &workload);
-    let notes = notes(scenario, &workload, &translation, &cluster, speeds.as_ref());
+    let models = models(scenario, &workload, &cluster, catalogue);
+    let notes = notes(scenario, &workload, &translation, &cluster, models.as_ref());
     Ok(World {
         scenario: scenario.clone(),
         workload,
@@ -156,10 +158,19 @@ pub fn prepare(
         nos,
         budgets,
         scores,
-        speeds,
+        models,
         demand_parts,
         notes,
     })
+}
+
+/// A cluster whose nodes may fail knows what they are while they are down.
+fn with_twins(cluster: Cluster, scenario: &Scenario) -> Cluster {
+    if scenario.models.failures.is_some_and(|failures| failures.node.per_day != 0.0) {
+        cluster.with_absent_twins()
+    } else {
+        cluster
+    }
 }
 
 /// Equal requests are one shape.
@@ -225,14 +236,63 @@ fn parts(gpu: GpuDemand, workload: &Workload, translation: &Translation, catalog
     }
 }
 
-/// The sharing models, if the scenario has them on.
-fn speeds(scenario: &Scenario, workload: &Workload) -> Option<perf::Model> {
-    let models = &scenario.models;
-    if !models.sharing {
+/// The models, if the scenario has any on.
+fn models(
+    scenario: &Scenario,
+    workload: &Workload,
+    cluster: &Cluster,
+    catalogue: &Catalogue,
+) -> Option<Models> {
+    let spec = &scenario.models;
+    if !spec.are_on() {
         return None;
     }
-    let behavior = |class: &String| *models.classes.get(class).unwrap_or(&models.default);
-    Some(perf::Model::new(workload.classes.iter().map(behavior).collect()))
+    let behavior = |class: &String| spec.classes.get(class).unwrap_or(&spec.default).clone();
+    let behaviors: Vec<Behavior> = workload.classes.iter().map(behavior).collect();
+    let id = |name: &String| workload.classes.iter().position(|class| class == name).map(BehaviorId::of);
+    let pair = |pair: &PairRow| Some(((pair.mode, id(&pair.class)?, id(&pair.beside)?), pair.slowdown));
+    let memory = |demand: &Demand| match demand.gpu {
+        GpuDemand::Share { memory, .. } => memory,
+        GpuDemand::None | GpuDemand::Whole { .. } | GpuDemand::Profile(_) => Mib(0),
+    };
+    let of_class =
+        |class: &NodeClass| catalogue.find(&class.model).map_or(Mib(0), |product| product.memory());
+    Some(Models {
+        behaviors: Behaviors::by_class(workload.classes.len()),
+        model: Model {
+            behaviors,
+            mig: spec.mig,
+            mps: spec.mps,
+            time_slicing: spec.time_slicing,
+            pairs: spec.pairs.iter().filter_map(pair).collect(),
+        },
+        own: None,
+        sharing: spec.sharing,
+        failures: spec.failures,
+        memory: workload.demands.iter().map(memory).collect(),
+        gpu_memory: cluster.classes().iter().map(of_class).collect(),
+        seed: scenario.seed,
+    })
+}
+
+/// Where nobody says how much memory pods need, none runs out of it.
+fn memory_note(workload: &Workload, cluster: &Cluster, models: &Models) -> Option<String> {
+    let shared = |class: &NodeClass| matches!(class.share, Share::Replicas { .. });
+    if !cluster.classes().iter().any(shared) {
+        return None;
+    }
+    let unknown = workload.pods.iter().enumerate().filter(|(index, pod)| {
+        let behavior = &models.model.behaviors[models.behaviors.of(PodId::of(*index), pod).index()];
+        let of_trace = models.memory[pod.demand.index()];
+        workload.demands[pod.demand.index()].gpu != GpuDemand::None
+            && behavior.life.memory.unwrap_or(of_trace) == Mib(0)
+    });
+    let unknown = unknown.count();
+    (unknown != 0).then(|| {
+        format!(
+            "Nothing says how much GPU memory {unknown} pods need (models.life.memory, or that of a class, would): they count with the memory of a context alone."
+        )
+    })
 }
 
 /// What a reader of the figures must know.
@@ -241,7 +301,7 @@ fn notes(
     workload: &Workload,
     translation: &Translation,
     cluster: &Cluster,
-    speeds: Option<&perf::Model>,
+    models: Option<&Models>,
 ) -> Vec<String> {
     let rule = serde_json::to_value(translation.rule).expect("a rule is a word");
     let product = translation.product.as_deref().unwrap_or("no product");
@@ -250,14 +310,26 @@ fn notes(
         let rule = rule.as_str().unwrap_or_default();
         notes.push(format!("GPU fractions become requests by the rule `{rule}` for {product}; another rule gives other figures."));
     }
-    match speeds {
+    match models.filter(|models| models.sharing) {
         None => notes.push(
             "Run times are those of the trace in every mode: slower slices and neighbours are not modelled (models.sharing is off).".to_owned(),
         ),
-        Some(model) => notes.push(format!(
-            "Slower slices and neighbours are modelled with defaults fitted to published measurements: MIG κ = {}, MPS α = {}, C = {}, time-slicing ε = {} (one data set: least certain). Pods run out of memory nowhere in this model.",
-            model.kappa, model.alpha, model.capacity, model.epsilon
-        )),
+        Some(models) => {
+            let Model { mig, mps, time_slicing, .. } = &models.model;
+            notes.push(format!(
+                "Slower slices and neighbours are modelled with parameters whose defaults were fitted to published measurements: MIG κ = {}, MPS α = {}, C = {}, time-slicing ε = {} (one data set: least certain).",
+                mig.kappa, mps.alpha, mps.capacity, time_slicing.loss
+            ));
+            notes.extend(memory_note(workload, cluster, models));
+        }
+    }
+    let classes = |name: &String| !workload.classes.contains(name);
+    let named = scenario.models.pairs.iter().flat_map(|pair| [&pair.class, &pair.beside]);
+    let named: BTreeSet<&String> =
+        scenario.models.classes.keys().chain(named).filter(|name| classes(name)).collect();
+    if !named.is_empty() {
+        let names: Vec<&str> = named.iter().map(|name| name.as_str()).collect();
+        notes.push(format!("No pod is of these classes, which the models name: {}.", names.join(", ")));
     }
     if 1 < scenario.report.replications && !scenario.varies_by_seed() {
         notes.push(
@@ -343,7 +415,7 @@ impl World {
             patience: self.scenario.workload.patience,
             queue_limit: self.scenario.workload.queue_limit,
             cycle: spec.cycle,
-            speeds: self.speeds.as_ref(),
+            models: self.models.as_ref(),
             planned: &self.planned,
             fate: Fate {
                 grace: self.scenario.workload.grace,
@@ -398,9 +470,40 @@ impl World {
             waits: metrics::wait_curve(&frame, &log),
             slices: slices.chart(),
             classes: self.workload.classes.clone(),
+            models: self.printed(),
             notes: self.notes.clone(),
         };
         Run { result, log, outcome, world: self }
+    }
+
+    /// Puts a model of the caller's own in the place of ours: it says how fast pods run.
+    pub fn set_speed_model(&mut self, own: Arc<dyn SpeedModel>) {
+        let models = models(&self.scenario, &self.workload, &self.cluster, &self.scenario.catalogue());
+        let models = self.models.take().or(models);
+        let behaviors = Behaviors::by_class(self.workload.classes.len());
+        let models = models.unwrap_or_else(|| Models {
+            model: Model::new(vec![self.scenario.models.default.clone(); self.workload.classes.len()]),
+            behaviors,
+            own: None,
+            sharing: true,
+            failures: None,
+            memory: Vec::new(),
+            gpu_memory: Vec::new(),
+            seed: self.scenario.seed,
+        });
+        self.models = Some(Models { own: Some(own), sharing: true, ..models });
+    }
+
+    /// Every number of the models that the run rests on, of the modes that its cluster has.
+    fn printed(&self) -> Vec<Printed> {
+        let Some(models) = &self.models else { return Vec::new() };
+        let has = |mode: Sharing| self.cluster.classes().iter().any(|class| class.share.sharing() == mode);
+        let mut rows = if models.sharing { models.model.printed(has) } else { Vec::new() };
+        rows.extend(models.failures.iter().flat_map(|failures| failures.printed()));
+        if models.model.behaviors.iter().any(|b| b.life.is_eventful()) || models.failures.is_some() {
+            rows.extend(self.scenario.models.default.life.printed());
+        }
+        rows
     }
 
     fn frame(&self) -> Frame<'_> {

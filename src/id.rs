@@ -41,6 +41,8 @@ ids! {
     ShapeId,
     /// A workload class (a name that groups pods in reports and in sharing models).
     ClassId,
+    /// What pods do with a GPU: a row of the sharing models' table.
+    BehaviorId,
     /// A Kubernetes namespace (tenant).
     NamespaceId,
     /// A MIG profile name of a run.

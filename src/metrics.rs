@@ -3,6 +3,7 @@
 //! Every figure is a fold over [`crate::record`]s, live or from a saved log. Definitions are in the
 //! fields' docs, and [`DEFINITIONS`] holds the same as text for the page's tooltips.
 
+mod failures;
 mod gpus;
 mod levels;
 mod pods;
@@ -13,17 +14,19 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
+pub use failures::Failures;
 pub use levels::{Levels, Window};
 pub use pods::{Fate, Line, PodLog};
 pub use recuts::Recuts;
 pub use slices::Slices;
 pub use summary::{Frame, sample, summarize, wait_curve};
 
+use crate::perf::Printed;
 use crate::stats;
 use crate::workload::request::Sharing;
 use serde::Serialize;
 
-/// What became of the pods of a run. `total` is the sum of the other six.
+/// What became of the pods of a run. `total` is the sum of the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Pods that arrived.
@@ -40,6 +43,8 @@ pub struct Counts {
     pub turned_away: u64,
     /// Pods that fit no node even when the cluster is empty.
     pub never_fit: u64,
+    /// Pods that failed and were not created anew.
+    pub failed: u64,
 }
 
 /// Summary of a sample. All zeros when `count` is 0.
@@ -98,7 +103,9 @@ pub struct Fairness {
 /// that counts as allocated) and runs at speed `s` (1 alone on a full GPU). Of each GPU goes
 ///
 /// ```text
-/// useful      Σ d·s                     work done
+/// useful      Σ d·s                     work done, and not lost
+/// lost        Σ d·s                     work done that has to be done again after a failure or an eviction
+/// stalled     Σ min(d, h)               held and needed by a pod that starts or writes a checkpoint
 /// slowed      Σ max(min(d, h) − d·s, 0)  held and needed, lost to a slow slice or to neighbours
 /// unneeded    Σ max(h − d, 0)            held beyond the need
 /// idle        what is left
@@ -121,17 +128,20 @@ pub struct Fairness {
 /// ```
 ///
 /// What is idle on nodes that are cordoned, or whose device plugin restarts after a re-cut, is
-/// `unavailable`, and not in `I`. Nodes that are not there
-/// count for nothing.
+/// `unavailable`, and GPUs that are down after a fault, or whose node is, are `failed`; neither is in `I`.
+/// Nodes that are not there otherwise count for nothing.
 ///
-/// One more part belongs here and has no field until something can fill it: work that is lost when a pod
-/// is evicted or fails, which leaves `useful`.
+/// Work that is lost leaves `useful` when it is lost, as far as it was done in the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct GpuTime {
     /// GPUs that are there × window.
     pub total: f64,
-    /// Work done.
+    /// Work done, and not lost.
     pub useful: f64,
+    /// Work done that had to be done again.
+    pub lost: f64,
+    /// Held by pods that start or write a checkpoint.
+    pub stalled: f64,
     /// Held and needed, lost to a slow slice or to neighbours.
     pub slowed: f64,
     /// Held beyond the need.
@@ -144,20 +154,25 @@ pub struct GpuTime {
     pub unclaimed: f64,
     /// Idle on nodes that take no new pods: cordoned, or being re-cut.
     pub unavailable: f64,
+    /// Down after a fault.
+    pub failed: f64,
 }
 
 impl GpuTime {
     /// The parts with their terms in [`DEFINITIONS`].
     #[must_use]
-    pub fn parts(&self) -> [(&'static str, f64); 7] {
+    pub fn parts(&self) -> [(&'static str, f64); 10] {
         [
             ("useful", self.useful),
+            ("lost", self.lost),
+            ("stalled", self.stalled),
             ("slowed", self.slowed),
             ("unneeded", self.unneeded),
             ("unscheduled", self.unscheduled),
             ("fragmented", self.fragmented),
             ("unclaimed", self.unclaimed),
             ("unavailable", self.unavailable),
+            ("failed", self.failed),
         ]
     }
 }
@@ -231,6 +246,9 @@ pub struct Summary {
     pub useful_gpu_hours: f64,
     /// Where the time of the GPUs went.
     pub gpu_time: GpuTime,
+    /// What broke and what it cost, where anything did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failures: Option<Failures>,
     /// What a partitioner did, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recuts: Option<Recuts>,
@@ -332,6 +350,8 @@ pub struct VariantResult {
     pub slices: SliceChart,
     /// Names of the classes that [`Held::class`] counts.
     pub classes: Vec<String>,
+    /// Every number of the models that the run rests on.
+    pub models: Vec<Printed>,
     /// Sentences that a reader of the figures must know: assumptions, counts of dropped rows.
     pub notes: Vec<String>,
 }
@@ -368,7 +388,10 @@ pub const DEFINITIONS: &[(&str, &str)] = &[
         "GPU memory held",
         "Time average of the memory of GPUs in pods' hands, in whole GPUs: a MIG slice's memory slices ÷ those of the GPU, an MPS slice's GB ÷ those of the GPU, an MPS replica's 1 ÷ replicas, a fraction's thousandths; all of a GPU under a whole-GPU pod or a time-slicing replica, whose memory nothing limits. Of each GPU at most all.",
     ),
-    ("wait", "Time from a pod's arrival to its binding, over the pods that were bound."),
+    (
+        "wait",
+        "Time that a pod waited for a place, from its arrival or the loss of a place on, over the pods that have one or ran to their end.",
+    ),
     ("p95 wait", "The wait that 95 % of the bound pods did not exceed (nearest rank)."),
     ("slowdown", "(Wait + run time) ÷ run time alone on a full GPU, over the pods that finished."),
     ("queue", "Number of pods that have arrived and neither run, nor left."),
@@ -387,6 +410,19 @@ pub const DEFINITIONS: &[(&str, &str)] = &[
         "slowed",
         "Of all GPU time, what pods held and needed and did not get done, since their slice or their neighbours slowed them: Σ max(min(need, held) − need × speed, 0).",
     ),
+    (
+        "lost",
+        "Of all GPU time, the work that pods had done, and not saved, when they failed or were evicted, as far as it was done in the measured time.",
+    ),
+    (
+        "stalled",
+        "Of all GPU time, what was held and needed by pods that were starting, reading a checkpoint or writing one.",
+    ),
+    (
+        "failed",
+        "Of all GPU time, GPUs that were down after a fault of theirs or of their node, or while their MPS server restarted.",
+    ),
+    ("failures", "Pods that broke by themselves, or went down with a neighbour, a GPU or a node."),
     ("unneeded", "Of all GPU time, what pods held beyond their need: Σ max(held − need, 0)."),
     (
         "unscheduled",

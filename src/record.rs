@@ -7,7 +7,7 @@ mod reason;
 
 use crate::cluster::Grant;
 use crate::id::{NodeId, PodId};
-use crate::units::{Speed, Time};
+use crate::units::{Speed, Time, Work};
 pub use reason::{Counted, ReasonId, Reasons, Then, WordId, event, render};
 
 /// Filter plugins of kube-scheduler: a set, as of those that rejected a pod.
@@ -72,6 +72,42 @@ pub enum Doom {
     Recut,
 }
 
+/// What took a pod down, or a GPU or node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// Its own process ended.
+    Crash,
+    /// It raised a fatal GPU fault.
+    FatalFault,
+    /// A pod beside it raised a fatal GPU fault.
+    Neighbour,
+    /// It asked for memory that its slice, or its GPU, did not have.
+    OutOfMemory,
+    /// Its GPU failed.
+    Gpu,
+    /// Its node failed.
+    Node,
+}
+
+impl Cause {
+    /// All causes, in their order.
+    pub const ALL: [Cause; 6] =
+        [Cause::Crash, Cause::FatalFault, Cause::Neighbour, Cause::OutOfMemory, Cause::Gpu, Cause::Node];
+
+    /// What people call it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Cause::Crash => "crash",
+            Cause::FatalFault => "fatal GPU fault",
+            Cause::Neighbour => "neighbour's fatal GPU fault",
+            Cause::OutOfMemory => "out of memory",
+            Cause::Gpu => "GPU fault",
+            Cause::Node => "node fault",
+        }
+    }
+}
+
 /// One thing that happened to one pod or node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record<'a> {
@@ -103,7 +139,8 @@ pub enum Record<'a> {
         /// How fast it starts.
         speed: Speed,
     },
-    /// Its speed changed, since its neighbours or its slice did.
+    /// Its speed changed: its neighbours did, or it began or stopped working; [`Speed::STILL`] while it starts
+    /// or saves.
     SpeedChanged {
         /// Who.
         pod: PodId,
@@ -117,12 +154,41 @@ pub enum Record<'a> {
         /// Why.
         why: Doom,
     },
-    /// Its grace ended, or its node left: it lost its place and its work.
+    /// Its grace ended, or its node left: it lost its place, and the work it had not saved.
     Evicted {
         /// Who.
         pod: PodId,
         /// Whether it will be created anew, and counts as waiting until then; otherwise it is gone.
         returns: bool,
+        /// Work that it has to do again.
+        lost: Work,
+    },
+    /// It broke, or was taken down: it lost its place, and the work it had not saved.
+    Failed {
+        /// Who.
+        pod: PodId,
+        /// By what.
+        cause: Cause,
+        /// Whether it will be created anew, and counts as waiting until then; otherwise it is gone.
+        returns: bool,
+        /// Work that it has to do again.
+        lost: Work,
+    },
+    /// A GPU or a node is out of service; what ran there was lost in the records before.
+    Down {
+        /// The node.
+        node: NodeId,
+        /// The GPU; `None` is the whole node.
+        gpu: Option<u8>,
+        /// By what.
+        cause: Cause,
+    },
+    /// A GPU or a node is repaired.
+    Up {
+        /// The node.
+        node: NodeId,
+        /// The GPU; `None` is the whole node.
+        gpu: Option<u8>,
     },
     /// It was created anew after an eviction, and waits to be tried.
     Returned {

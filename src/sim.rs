@@ -7,31 +7,41 @@
 mod api;
 pub mod check;
 mod disruption;
+mod failure;
 mod kube;
 mod nos;
+mod running;
 
 use crate::cluster::{Cluster, Placement, Planned};
-use crate::engine::{Calendar, Epoch, Rank};
+use crate::engine::{Calendar, Rank};
 use crate::id::{NodeId, PodId};
-use crate::perf;
+use crate::perf::Models;
 use crate::record::{Observer, Plugins, Reasons, Record};
 use crate::sched::{Decision, Scheduler};
-use crate::units::{Span, Speed, Time, Work};
+use crate::units::{Span, Time};
 use crate::workload::Truth;
 use crate::workload::view::Pods;
 use disruption::Disruptions;
 pub use disruption::Fate;
+use failure::Breakage;
 pub use kube::KubeScheduler;
 use nos::Nos;
 pub use nos::NosSetup;
+use running::Running;
 
 /// What can happen. The target of an event is a row of the table it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Back-off ends or a wait is too long: kube-scheduler's tick and its leftover flush.
     Timer,
-    /// The pod in this running slot ends.
-    Finish,
+    /// The pod in this running slot comes to the end of a phase: its start, a checkpoint, all its work.
+    Turn,
+    /// The pod in this running slot breaks by itself.
+    Break,
+    /// The next fault of a GPU or a node.
+    Fault,
+    /// This GPU or node is repaired.
+    Repaired,
     /// The grace of the pod in this running slot ends.
     Evict,
     /// The call that binds this pod goes through.
@@ -56,12 +66,16 @@ pub enum Event {
 
 impl Event {
     /// All kinds by rank.
-    const RANKED: [Event; 12] = [
+    const RANKED: [Event; 15] = [
         // kube-scheduler's own clocks come before what the world does at the same instant.
         Event::Timer,
         // What frees room comes before what asks for it: a pod that arrives as another leaves
         // finds the room free.
-        Event::Finish,
+        Event::Turn,
+        // Whoever ends at the moment of a fault has ended.
+        Event::Break,
+        Event::Fault,
+        Event::Repaired,
         Event::Evict,
         Event::Bind,
         // Nodes change before pods arrive for them, and a node that pods have just left is drained
@@ -108,8 +122,8 @@ pub struct Setup<'a> {
     pub queue_limit: Option<u64>,
     /// Cycles run at multiples of this; 0 is whenever something changed.
     pub cycle: Span,
-    /// Slowdown by slice and neighbours; `None` runs everything at full speed.
-    pub speeds: Option<&'a perf::Model>,
+    /// How pods run, and what breaks; `None` runs everything at full speed, and nothing breaks.
+    pub models: Option<&'a Models>,
     /// What happens to nodes, in order of time.
     pub planned: &'a [Planned],
     /// What becomes of pods that must go.
@@ -130,7 +144,7 @@ pub enum Decider<'a> {
 /// Figures of a run that are not in its records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The moment of the last event.
+    /// The moment of the last record.
     pub end: Time,
     /// Events handled.
     pub events: u64,
@@ -150,7 +164,7 @@ pub fn run(
 ) -> Outcome {
     let mut world = World {
         calendar: Calendar::new(),
-        running: Running::new(cluster.gpus()),
+        running: Running::new(cluster.gpus(), setup.models),
         state: vec![State::Unborn; setup.pods.pods.len()],
         next_arrival: 0,
         cycle_planned: None,
@@ -159,6 +173,8 @@ pub fn run(
         departed: 0,
         reasons: Reasons::default(),
         disruptions: Disruptions::new(setup.fate.budgets, setup.planned.len()),
+        failures: Breakage::default(),
+        last: Time::ZERO,
         nos: setup.nos.map(|nos| Nos::new(nos, setup.pods.requests, setup.pods.slices)),
         setup,
         cluster,
@@ -174,18 +190,23 @@ pub fn run(
         world.calendar.schedule(planned.at, Event::Planned, index as u32);
     }
     world.start_partitioner();
+    world.start_failures();
     world.plan_arrival();
     let mut events = 0;
-    let mut end = Time::ZERO;
     while let Some(event) = world.calendar.pop() {
         events += 1;
-        // A clock that ticks for nobody does not make a run longer.
-        if event.kind != Event::Timer {
-            end = world.calendar.now();
-        }
         match event.kind {
             Event::Timer => world.timer(event.epoch),
-            Event::Finish => world.finish(event.target, event.epoch),
+            Event::Turn => world.turn(event.target, event.epoch),
+            Event::Break => world.breaks(event.target, event.epoch),
+            // Nothing breaks, and nothing is repaired, for nobody.
+            Event::Fault | Event::Repaired if world.is_deserted() => break,
+            Event::Fault => {
+                if !world.fault(event.epoch) {
+                    break;
+                }
+            }
+            Event::Repaired => world.repaired(event.target),
             Event::Evict => world.evict(event.target, event.epoch),
             Event::Bind => world.bind(PodId(event.target)),
             Event::Planned => world.planned(event.target),
@@ -201,6 +222,8 @@ pub fn run(
             world.observer.progress(world.calendar.now(), world.departed);
         }
     }
+    // A clock that ticks for nobody does not make a run longer.
+    let end = world.last;
     world.observer.progress(end, world.departed);
     let reasons = match &world.decider {
         Decider::Ideal(_) => &world.reasons,
@@ -239,12 +262,16 @@ struct World<'a, 'o, O> {
     departed: u64,
     reasons: Reasons,
     disruptions: Disruptions,
+    failures: Breakage,
+    /// The moment of the last record.
+    last: Time,
     nos: Option<Nos<'a>>,
     observer: &'o mut O,
 }
 
 impl<O: Observer> World<'_, '_, O> {
     fn emit(&mut self, record: Record<'_>) {
+        self.last = self.calendar.now();
         self.observer.record(self.calendar.now(), record);
     }
 
@@ -413,69 +440,10 @@ impl<O: Observer> World<'_, '_, O> {
         }
     }
 
-    /// A pod whose place is bound begins to run.
-    fn start(&mut self, pod: PodId, placement: Placement) -> u32 {
-        self.set_state_of(pod, State::Waiting, State::Running);
-        self.waiting -= 1;
-        let now = self.calendar.now();
-        let node = placement.node;
-        let grant = placement.grant.clone();
-        let work = Work::alone(self.setup.truths[pod.index()].work);
-        let slot = self.running.insert(Run {
-            pod,
-            placement,
-            left: work,
-            speed: Speed::FULL,
-            settled: now,
-            finish: Epoch::default(),
-            doom: None,
-        });
-        let speed = match self.setup.speeds {
-            None => Speed::FULL,
-            Some(model) => {
-                self.running.settle_in(slot, &self.cluster);
-                self.running.speed_of(slot, model, &self.setup.pods, &self.cluster)
-            }
-        };
-        self.running.get_mut(slot).speed = speed;
-        self.emit(Record::Bound { pod, node, grant: &grant, speed });
-        self.count_started(pod);
-        self.nos_bound(pod, node);
-        self.plan_finish(slot);
-        self.neighbours_changed(node, &grant, Some(slot));
-        slot
-    }
-
     fn set_state_of(&mut self, pod: PodId, from: State, to: State) {
         let state = &mut self.state[pod.index()];
         assert!(*state == from, "pod {} is {state:?}, expected {from:?}", pod.0);
         *state = to;
-    }
-
-    /// Puts the end of a run on the calendar under a new epoch: the one before, if any, is stale.
-    fn plan_finish(&mut self, slot: u32) {
-        let run = self.running.get_mut(slot);
-        let end = run.settled + run.left.time_at(run.speed);
-        run.finish = self.calendar.schedule(end, Event::Finish, slot);
-    }
-
-    fn finish(&mut self, slot: u32, epoch: Epoch) {
-        // The slot may be free, or run under a later plan: its speed changed after this event was made.
-        if !self.running.waits_for(slot, epoch) {
-            return;
-        }
-        let now = self.calendar.now();
-        let mut run = self.running.remove(slot, &self.cluster, self.setup.speeds.is_some());
-        run.settle(now);
-        assert!(run.left == Work::default(), "a pod ends when its work is done");
-        self.set_state_of(run.pod, State::Running, State::Gone);
-        self.count_finished(&run);
-        self.cluster.release(self.setup.pods.request(run.pod), &run.placement);
-        self.departed += 1;
-        self.emit(Record::Finished { pod: run.pod });
-        self.nos_gone(run.pod, run.placement.node);
-        self.neighbours_changed(run.placement.node, &run.placement.grant, None);
-        self.freed(run.pod, &run.placement);
     }
 
     /// Room was freed: whoever could use it is tried.
@@ -493,153 +461,5 @@ impl<O: Observer> World<'_, '_, O> {
             self.plan_cycle();
         }
         self.arm();
-    }
-
-    /// The pods of these GPUs changed: the others on them run at new speeds from now on.
-    fn neighbours_changed(&mut self, node: NodeId, grant: &crate::cluster::Grant, newcomer: Option<u32>) {
-        let Some(model) = self.setup.speeds else { return };
-        let now = self.calendar.now();
-        let mut slots: Vec<u32> = grant
-            .gpus()
-            .flat_map(|gpu| self.running.on_gpu(self.cluster.gpu_id(node, gpu)).to_vec())
-            .filter(|slot| Some(*slot) != newcomer)
-            .collect();
-        slots.sort_unstable();
-        slots.dedup();
-        for slot in slots {
-            let speed = self.running.speed_of(slot, model, &self.setup.pods, &self.cluster);
-            let run = self.running.get_mut(slot);
-            if run.speed != speed {
-                run.settle(now);
-                run.speed = speed;
-                let pod = run.pod;
-                self.emit(Record::SpeedChanged { pod, speed });
-                self.plan_finish(slot);
-            }
-        }
-    }
-}
-
-/// A pod that runs.
-#[derive(Clone, Debug)]
-struct Run {
-    pod: PodId,
-    placement: Placement,
-    /// Work left at `settled`.
-    left: Work,
-    speed: Speed,
-    settled: Time,
-    finish: Epoch,
-    /// When its grace ends, if it must go.
-    doom: Option<Epoch>,
-}
-
-impl Run {
-    /// Accounts for the work done until `now`.
-    fn settle(&mut self, now: Time) {
-        self.left = self.left.minus(Work::done(now.since(self.settled), self.speed));
-        self.settled = now;
-    }
-}
-
-/// Running pods in reusable slots; with sharing models, also who stands on each GPU.
-struct Running {
-    slots: Vec<Option<Run>>,
-    free: Vec<u32>,
-    by_gpu: Vec<Vec<u32>>,
-}
-
-impl Running {
-    fn new(gpus: usize) -> Running {
-        Running { slots: Vec::new(), free: Vec::new(), by_gpu: vec![Vec::new(); gpus] }
-    }
-
-    fn insert(&mut self, run: Run) -> u32 {
-        match self.free.pop() {
-            Some(slot) => {
-                self.slots[slot as usize] = Some(run);
-                slot
-            }
-            None => {
-                self.slots.push(Some(run));
-                (self.slots.len() - 1) as u32
-            }
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.slots.len() == self.free.len()
-    }
-
-    fn has(&self, slot: u32) -> bool {
-        self.slots[slot as usize].is_some()
-    }
-
-    /// The slots of some pods, in order of these. *O*(slots).
-    fn slots_where(&self, wanted: impl Fn(&Run) -> bool) -> Vec<u32> {
-        let of = |(slot, run): (usize, &Option<Run>)| {
-            run.as_ref().filter(|run| wanted(run)).map(|run| (run.pod, slot as u32))
-        };
-        let mut found: Vec<(PodId, u32)> = self.slots.iter().enumerate().filter_map(of).collect();
-        found.sort_unstable();
-        found.into_iter().map(|(_, slot)| slot).collect()
-    }
-
-    fn get(&self, slot: u32) -> &Run {
-        self.slots[slot as usize].as_ref().expect("a running slot")
-    }
-
-    fn get_mut(&mut self, slot: u32) -> &mut Run {
-        self.slots[slot as usize].as_mut().expect("a running slot")
-    }
-
-    fn is_doomed(&self, slot: u32, epoch: Epoch) -> bool {
-        self.slots[slot as usize].as_ref().is_some_and(|run| run.doom == Some(epoch))
-    }
-
-    fn waits_for(&self, slot: u32, epoch: Epoch) -> bool {
-        self.slots[slot as usize].as_ref().is_some_and(|run| run.finish == epoch)
-    }
-
-    /// Lists a pod with the GPUs it stands on.
-    fn settle_in(&mut self, slot: u32, cluster: &Cluster) {
-        let place = &self.slots[slot as usize].as_ref().expect("a running slot").placement;
-        for gpu in place.grant.gpus() {
-            self.by_gpu[cluster.gpu_id(place.node, gpu).index()].push(slot);
-        }
-    }
-
-    fn remove(&mut self, slot: u32, cluster: &Cluster, listed: bool) -> Run {
-        let run = self.slots[slot as usize].take().expect("a running slot");
-        if listed {
-            for gpu in run.placement.grant.gpus() {
-                self.by_gpu[cluster.gpu_id(run.placement.node, gpu).index()].retain(|s| *s != slot);
-            }
-        }
-        self.free.push(slot);
-        run
-    }
-
-    fn on_gpu(&self, gpu: crate::id::GpuId) -> &[u32] {
-        &self.by_gpu[gpu.index()]
-    }
-
-    /// The speed of a pod among its neighbours: the slowest of its GPUs sets the pace.
-    fn speed_of(&self, slot: u32, model: &perf::Model, pods: &Pods<'_>, cluster: &Cluster) -> Speed {
-        let place = &self.get(slot).placement;
-        let share = &cluster.class(place.node).share;
-        let on = |gpu: u8| {
-            let slots = self.on_gpu(cluster.gpu_id(place.node, gpu));
-            let residents: Vec<_> = slots
-                .iter()
-                .map(|s| {
-                    let run = self.get(*s);
-                    (pods.pods[run.pod.index()].class, run.placement.compute_slices(share, gpu))
-                })
-                .collect();
-            let position = slots.iter().position(|s| *s == slot).expect("listed on its GPU");
-            model.speeds(share, &residents)[position]
-        };
-        place.grant.gpus().map(on).min().unwrap_or(Speed::FULL)
     }
 }

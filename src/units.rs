@@ -170,6 +170,9 @@ impl Speed {
     /// A full GPU of its own: one second of work a second.
     pub const FULL: Speed = Speed(1_000_000);
 
+    /// No work is done: a pod starts, or writes a checkpoint.
+    pub const STILL: Speed = Speed(0);
+
     /// The nearest speed to a ratio, at least one part per million so that all work ends.
     #[must_use]
     pub fn from_ratio(ratio: f64) -> Speed {
@@ -198,6 +201,9 @@ impl Work {
     }
 
     /// How long this work takes at `speed`, rounded up to the next microsecond.
+    ///
+    /// # Panics
+    /// At [`Speed::STILL`].
     #[must_use]
     pub fn time_at(self, speed: Speed) -> Span {
         let micros = match u64::try_from(self.0) {

@@ -37,7 +37,7 @@ impl Observer for Moment<'_> {
                 self.cluster.bind(self.world.pods().request(pod), &placement);
                 self.running.insert(pod, placement);
             }
-            Record::Finished { pod } | Record::Evicted { pod, .. } => {
+            Record::Finished { pod } | Record::Evicted { pod, .. } | Record::Failed { pod, .. } => {
                 let placement = self.running.remove(&pod).expect("a pod that runs");
                 self.cluster.release(self.world.pods().request(pod), &placement);
             }
@@ -47,6 +47,9 @@ impl Observer for Moment<'_> {
             Record::NodeChanged { node, class } => self.cluster.set_class(node, class),
             Record::Recut { node, gpu, standing } => self.cluster.recut(node, gpu, standing),
             Record::Resliced { node, gpu, slices } => self.cluster.offer(node, gpu, slices),
+            Record::Down { node, gpu: Some(gpu), .. } => self.cluster.set_out(node, gpu, true),
+            Record::Up { node, gpu: Some(gpu) } => self.cluster.set_out(node, gpu, false),
+            Record::Down { gpu: None, .. } | Record::Up { gpu: None, .. } => {}
             Record::SpeedChanged { .. }
             | Record::Doomed { .. }
             | Record::Plugin { .. }

@@ -32,6 +32,8 @@ pub fn write_pods(runs: &[Run], out: &mut dyn Write) -> io::Result<()> {
         "attempts",
         "preemptions",
         "last_refusal",
+        "failures",
+        "lost_s",
     ])?;
     for run in runs {
         write_run(run, &mut csv)?;
@@ -55,7 +57,7 @@ fn write_run(run: &Run, csv: &mut csv::Writer<&mut dyn Write>) -> io::Result<()>
             };
             format!("{name}: {amount}")
         });
-        let row: [&str; 18] = [
+        let row: [&str; 20] = [
             &run.result.name,
             &workload.names.get(id),
             &workload.classes[pod.class.index()],
@@ -64,8 +66,8 @@ fn write_run(run: &Run, csv: &mut csv::Writer<&mut dyn Write>) -> io::Result<()>
             &seconds(pod.arrival.0),
             &when(ran, line.bound),
             &when(gone, line.left),
-            &line.wait(pod).map_or_else(String::new, |wait| seconds(wait.0)),
-            &if ran && gone { seconds(line.left.since(line.bound).0) } else { String::new() },
+            &line.wait().map_or_else(String::new, |wait| seconds(wait.0)),
+            &if ran && gone { seconds(line.ran.0) } else { String::new() },
             line.fate.word(),
             if ran { cluster.name(line.node) } else { "" },
             &if ran { gpus(&line.grant, &cluster.class(line.node).share) } else { String::new() },
@@ -74,6 +76,8 @@ fn write_run(run: &Run, csv: &mut csv::Writer<&mut dyn Write>) -> io::Result<()>
             &line.attempts.to_string(),
             &line.evictions.to_string(),
             &line.last_reason.map_or_else(String::new, |reason| run.log.reasons.text(reason)),
+            &line.failures.to_string(),
+            &seconds(line.lost.0),
         ];
         csv.write_record(row)?;
     }

@@ -8,18 +8,22 @@
 
 use crate::cluster::{Cluster, GPU_PARTS, Grant, Hold, Need, NodeClass, Placement};
 use crate::id::{NodeId, PodId, ShapeId};
-use crate::units::Speed;
+use crate::units::{Speed, Time, Work};
 use crate::workload::request::{GpuRequest, Request, Sharing};
 use crate::workload::view::Pods;
 use rustc_hash::FxHashMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{AddAssign, SubAssign};
 
 /// All of one GPU.
 const FULL: u64 = GPU_PARTS * Speed::FULL.0 as u64;
 
+/// Where [`super::GpuTime::useful`] and [`super::GpuTime::lost`] stand among the uses.
+pub(super) const USEFUL: usize = 0;
+pub(super) const LOST: usize = 1;
+
 /// Amounts that add up to all GPUs, in the order of [`super::GpuTime`]'s fields after `total`.
-pub(super) const USES: usize = 7;
+pub(super) const USES: usize = 10;
 
 /// Ways of sharing.
 pub(super) const MODES: usize = Sharing::ALL.len();
@@ -45,6 +49,7 @@ pub(super) struct Now {
 #[derive(Clone, Copy, Debug, Default)]
 struct Busy<T> {
     useful: T,
+    stalled: T,
     slowed: T,
     unneeded: T,
 }
@@ -54,20 +59,22 @@ impl Busy<u64> {
     fn of(need: u64, hold: u64, speed: Speed) -> Busy<u64> {
         let full = u64::from(Speed::FULL.0);
         let useful = need * u64::from(speed.0);
-        let slowed = (need.min(hold) * full).saturating_sub(useful);
-        Busy { useful, slowed, unneeded: hold.saturating_sub(need) * full }
+        let short = (need.min(hold) * full).saturating_sub(useful);
+        let (stalled, slowed) = if speed == Speed::STILL { (short, 0) } else { (0, short) };
+        Busy { useful, stalled, slowed, unneeded: hold.saturating_sub(need) * full }
     }
 
     /// As far as the GPU reaches, in this order.
     fn cut(self) -> Busy<u64> {
         let useful = self.useful.min(FULL);
-        let slowed = self.slowed.min(FULL - useful);
-        Busy { useful, slowed, unneeded: self.unneeded.min(FULL - useful - slowed) }
+        let stalled = self.stalled.min(FULL - useful);
+        let slowed = self.slowed.min(FULL - useful - stalled);
+        Busy { useful, stalled, slowed, unneeded: self.unneeded.min(FULL - useful - stalled - slowed) }
     }
 
     /// What is left of the GPU.
     fn idle(self) -> u64 {
-        FULL - self.useful - self.slowed - self.unneeded
+        FULL - self.useful - self.stalled - self.slowed - self.unneeded
     }
 }
 
@@ -77,6 +84,8 @@ impl<T: Copy + AddAssign + SubAssign> Busy<T> {
         // Added first, so that nothing is ever less than zero.
         self.useful += is.useful.into();
         self.useful -= was.useful.into();
+        self.stalled += is.stalled.into();
+        self.stalled -= was.stalled.into();
         self.slowed += is.slowed.into();
         self.slowed -= was.slowed.into();
         self.unneeded += is.unneeded.into();
@@ -97,6 +106,16 @@ struct Gpu {
 struct Stay {
     placement: Placement,
     speed: Speed,
+    /// Work done until `since`, within the measured window.
+    done: Work,
+    since: Time,
+}
+
+impl Stay {
+    fn settle(&mut self, now: Time) {
+        self.done = Work(self.done.0 + Work::done(now.since(self.since), self.speed).0);
+        self.since = now;
+    }
 }
 
 /// The pods of one shape that wait, and where they could go.
@@ -203,6 +222,9 @@ pub(super) struct Gpus<'a> {
     cordoned: BTreeSet<NodeId>,
     /// Nodes whose device plugin is not there.
     down: BTreeSet<NodeId>,
+    /// GPUs of nodes that failed, and GPUs that failed of nodes that did not.
+    failed_nodes: BTreeMap<NodeId, u64>,
+    failed: BTreeSet<(NodeId, u8)>,
     now: Now,
 }
 
@@ -225,13 +247,44 @@ impl<'a> Gpus<'a> {
             present: there.map(|class| u64::from(class.gpus)).sum(),
             cordoned: empty.nodes().filter(cordoned).collect(),
             down: BTreeSet::new(),
+            failed_nodes: BTreeMap::new(),
+            failed: BTreeSet::new(),
             now: Now::default(),
         }
     }
 
-    /// The GPUs of nodes that are there.
+    /// The GPUs of nodes that are there, or would be if they had not failed.
     pub(super) fn present(&self) -> u64 {
-        self.present
+        self.present + self.failed_nodes.values().sum::<u64>()
+    }
+
+    /// Whether a node is down after a fault.
+    pub(super) fn has_failed(&self, node: NodeId) -> bool {
+        self.failed_nodes.contains_key(&node)
+    }
+
+    /// A GPU or a node goes down, its pods gone.
+    pub(super) fn failed(&mut self, node: NodeId, gpu: Option<u8>) {
+        match gpu {
+            None => _ = self.failed_nodes.insert(node, u64::from(self.cluster.class(node).gpus)),
+            Some(gpu) => {
+                self.cluster.set_out(node, gpu, true);
+                self.idle[node.index()] -= FULL;
+                self.failed.insert((node, gpu));
+            }
+        }
+    }
+
+    /// It is back.
+    pub(super) fn repaired(&mut self, node: NodeId, gpu: Option<u8>) {
+        match gpu {
+            None => _ = self.failed_nodes.remove(&node),
+            Some(gpu) => {
+                self.cluster.set_out(node, gpu, false);
+                self.idle[node.index()] += FULL;
+                self.failed.remove(&(node, gpu));
+            }
+        }
     }
 
     pub(super) fn node_changed(&mut self, node: NodeId, class: u16) {
@@ -287,7 +340,8 @@ impl<'a> Gpus<'a> {
         }
     }
 
-    pub(super) fn bound(&mut self, pod: PodId, node: NodeId, grant: &Grant, speed: Speed) {
+    /// A pod gets its place; `now` is the moment within the measured window.
+    pub(super) fn bound(&mut self, now: Time, pod: PodId, node: NodeId, grant: &Grant, speed: Speed) {
         self.left_queue(pod);
         if self.gpus.is_empty() {
             return;
@@ -295,19 +349,30 @@ impl<'a> Gpus<'a> {
         let placement = Placement { node, grant: grant.clone() };
         self.cluster.bind(self.pods.request(pod), &placement);
         self.stand(pod, &placement, None, Some(speed));
-        self.stays.insert(pod, Stay { placement, speed });
+        self.stays.insert(pod, Stay { placement, speed, done: Work::default(), since: now });
     }
 
-    pub(super) fn speed_changed(&mut self, pod: PodId, speed: Speed) {
-        let Some(Stay { placement, speed: was }) = self.stays.remove(&pod) else { return };
-        self.stand(pod, &placement, Some(was), Some(speed));
-        self.stays.insert(pod, Stay { placement, speed });
+    pub(super) fn speed_changed(&mut self, now: Time, pod: PodId, speed: Speed) {
+        let Some(mut stay) = self.stays.remove(&pod) else { return };
+        stay.settle(now);
+        self.stand(pod, &stay.placement, Some(stay.speed), Some(speed));
+        self.stays.insert(pod, Stay { speed, ..stay });
     }
 
-    pub(super) fn finished(&mut self, pod: PodId) {
-        let Some(Stay { placement, speed }) = self.stays.remove(&pod) else { return };
-        self.cluster.release(self.pods.request(pod), &placement);
-        self.stand(pod, &placement, Some(speed), None);
+    /// A pod leaves its place. Of the work that it `lost`, what was done in the measured window, as need ×
+    /// speed × time.
+    pub(super) fn left_place(&mut self, now: Time, pod: PodId, lost: Work) -> u128 {
+        let Some(mut stay) = self.stays.remove(&pod) else { return 0 };
+        stay.settle(now);
+        self.cluster.release(self.pods.request(pod), &stay.placement);
+        self.stand(pod, &stay.placement, Some(stay.speed), None);
+        match self.pods.request(pod).gpu {
+            None => 0,
+            Some(gpu) => {
+                let need = self.demand_parts[self.pods.pods[pod.index()].demand.index()];
+                u128::from(need / u64::from(gpu.count) * u64::from(gpu.count)) * lost.0.min(stay.done.0)
+            }
+        }
     }
 
     /// Counts a pod in on each of its GPUs, at `is`, and out, at `was`.
@@ -344,18 +409,33 @@ impl<'a> Gpus<'a> {
     ///
     /// *O*(1) while nobody waits for a GPU; else *O*(shapes that wait × nodes that changed).
     pub(super) fn now(&mut self) -> &Now {
-        let Busy { useful, slowed, unneeded } = self.busy;
-        let all = u128::from(FULL) * u128::from(self.present);
+        let Busy { useful, stalled, slowed, unneeded } = self.busy;
+        let all = u128::from(FULL) * u128::from(self.present());
+        let down = self.failed.iter().filter(|(node, _)| self.cluster.class(*node).present).count() as u128;
+        let down = down + self.failed_nodes.values().map(|gpus| u128::from(*gpus)).sum::<u128>();
+        let failed = u128::from(FULL) * down;
         let out = self.cordoned.union(&self.down).filter(|node| self.cluster.class(**node).present);
         let unavailable = out.map(|node| u128::from(self.idle[node.index()])).sum::<u128>();
-        let idle = all - useful - slowed - unneeded - unavailable;
+        let idle = all - useful - stalled - slowed - unneeded - unavailable - failed;
         let wanted = idle.min(self.asked);
         // Pods that tolerate a cordon could use what counts as unavailable.
         let usable = if wanted == 0 { 0 } else { self.usable() };
         let usable =
             if self.cordoned.is_empty() && self.down.is_empty() { usable } else { usable.min(wanted) };
         assert!(usable <= wanted, "what could be used is idle and asked for");
-        self.now.uses = [useful, slowed, unneeded, usable, wanted - usable, idle - wanted, unavailable];
+        // What is lost is taken from what was useful when it is.
+        self.now.uses = [
+            useful,
+            0,
+            stalled,
+            slowed,
+            unneeded,
+            usable,
+            wanted - usable,
+            idle - wanted,
+            unavailable,
+            failed,
+        ];
         &self.now
     }
 

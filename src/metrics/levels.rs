@@ -5,12 +5,12 @@
 //! one, so memory is constant and no length need be known beforehand.
 
 use super::gpus::{self, Gpus, USES};
-use super::recuts;
 use super::{GpuTime, Level, ModeLevel, Timeline};
+use super::{failures, recuts};
 use crate::cluster::{Cluster, GPU_PARTS, NodeClass};
 use crate::id::{NodeId, PodId};
 use crate::record::{Observer, Reasons, Record};
-use crate::units::{Span, Speed, Time};
+use crate::units::{Span, Speed, Time, Work};
 use crate::workload::request::Sharing;
 use crate::workload::view::Pods;
 
@@ -69,6 +69,7 @@ pub struct Levels<'a> {
     gpu_capacity: u128,
     capacity: Capacity,
     recuts: recuts::Fold,
+    failures: failures::Fold,
     steps: Steps,
     /// The modes of the cluster's GPUs, in their own order.
     modes: Vec<Sharing>,
@@ -95,6 +96,7 @@ impl<'a> Levels<'a> {
             gpu_capacity: 0,
             capacity: Capacity::of(empty),
             recuts: recuts::Fold::default(),
+            failures: failures::Fold::default(),
             steps: Steps::default(),
             modes: Sharing::ALL.into_iter().filter(|mode| present.contains(mode)).collect(),
         }
@@ -130,6 +132,21 @@ impl<'a> Levels<'a> {
             self.capacity.stand(span);
         }
         self.now = at;
+    }
+
+    /// The part of the window that has passed at `at` ends here.
+    fn measured_until(&self, at: Time) -> Time {
+        let at = at.max(self.window.from);
+        self.window.to.map_or(at, |to| at.min(to.max(self.window.from)))
+    }
+
+    /// Work that was done in the window has to be done again.
+    fn lose(&mut self, work: u128) {
+        self.work -= work.min(self.work);
+        // Where the needs of a GPU's pods add up to more than it, less of it counted as useful.
+        let moved = work.min(self.uses[gpus::USEFUL]);
+        self.uses[gpus::USEFUL] -= moved;
+        self.uses[gpus::LOST] += moved;
     }
 
     fn level(&mut self, kind: Kind) -> &mut u64 {
@@ -206,6 +223,12 @@ impl<'a> Levels<'a> {
         self.capacity.cost(self.empty, to.since(from))
     }
 
+    /// What broke, if anything did.
+    #[must_use]
+    pub fn failures(&self) -> Option<failures::Failures> {
+        self.failures.figures()
+    }
+
     /// Where the time of GPUs went in the window.
     ///
     /// # Panics
@@ -215,17 +238,30 @@ impl<'a> Levels<'a> {
         let gpu = u128::from(GPU_PARTS) * u128::from(Speed::FULL.0);
         let total = gpu * self.gpu_capacity;
         assert!(total == self.uses.iter().sum(), "every microsecond of every GPU went somewhere");
-        let [useful, slowed, unneeded, unscheduled, fragmented, unclaimed, unavailable] =
-            self.uses.map(gpu_hours);
-        GpuTime {
-            total: gpu_hours(total),
+        let [
             useful,
+            lost,
+            stalled,
             slowed,
             unneeded,
             unscheduled,
             fragmented,
             unclaimed,
             unavailable,
+            failed,
+        ] = self.uses.map(gpu_hours);
+        GpuTime {
+            total: gpu_hours(total),
+            useful,
+            lost,
+            stalled,
+            slowed,
+            unneeded,
+            unscheduled,
+            fragmented,
+            unclaimed,
+            unavailable,
+            failed,
         }
     }
 
@@ -274,11 +310,22 @@ impl Observer for Levels<'_> {
             Record::Refused { .. } | Record::Doomed { .. } | Record::Returned { .. } => {}
             Record::Bound { pod, node, grant, speed } => {
                 self.bound(pod);
-                self.gpus.bound(pod, node, grant, speed);
+                self.gpus.bound(self.measured_until(at), pod, node, grant, speed);
             }
             Record::NodeChanged { node, class } => {
                 self.gpus.node_changed(node, class);
-                self.capacity.changed(node, class);
+                // A node that failed costs what it did.
+                if !self.gpus.has_failed(node) {
+                    self.capacity.changed(node, class);
+                }
+            }
+            Record::Down { node, gpu, .. } => {
+                self.gpus.failed(node, gpu);
+                self.failures.record(&record);
+            }
+            Record::Up { node, gpu } => {
+                self.gpus.repaired(node, gpu);
+                self.failures.record(&record);
             }
             Record::Recut { node, gpu, standing } => self.gpus.recut(node, gpu, standing),
             Record::Resliced { node, gpu, slices } => self.gpus.resliced(node, gpu, slices),
@@ -289,14 +336,20 @@ impl Observer for Levels<'_> {
             Record::Planned { .. } | Record::Applied { .. } => {
                 self.recuts.record(at, &record, |node| self.empty.class(node).gpus);
             }
-            Record::SpeedChanged { pod, speed } => self.gpus.speed_changed(pod, speed),
+            Record::SpeedChanged { pod, speed } => {
+                self.gpus.speed_changed(self.measured_until(at), pod, speed);
+            }
             Record::Finished { pod } => {
                 self.finished(pod);
-                self.gpus.finished(pod);
+                self.gpus.left_place(self.measured_until(at), pod, Work::default());
             }
-            Record::Evicted { pod, returns } => {
+            Record::Evicted { pod, returns, lost } | Record::Failed { pod, returns, lost, .. } => {
                 self.finished(pod);
-                self.gpus.finished(pod);
+                let gone = self.gpus.left_place(self.measured_until(at), pod, lost);
+                if self.window.to.is_none_or(|to| at <= to) {
+                    self.lose(gone);
+                }
+                self.failures.record(&record);
                 if returns {
                     *self.level(Kind::Queue) += 1;
                     self.gpus.arrived(pod);

@@ -3,8 +3,7 @@
 use crate::cluster::Grant;
 use crate::id::{NodeId, PodId};
 use crate::record::{Observer, ReasonId, Reasons, Record};
-use crate::units::{Span, Time};
-use crate::workload::Pod;
+use crate::units::{Span, Speed, Time, Work};
 
 /// Where a pod stands, or ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,8 +23,10 @@ pub enum Fate {
     TurnedAway,
     /// Left because nothing could ever hold it.
     NeverFits,
-    /// Lost its place to a pod of higher priority and did not return.
+    /// Was evicted and did not return.
     Evicted,
+    /// Failed and did not return.
+    Failed,
 }
 
 impl Fate {
@@ -47,17 +48,22 @@ impl Fate {
             Fate::TurnedAway => "turned-away",
             Fate::NeverFits => "never-fits",
             Fate::Evicted => "evicted",
+            Fate::Failed => "failed",
         }
     }
 }
 
-/// One pod's life. 80 bytes.
+/// One pod's life. 112 bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Line {
-    /// When it was bound; meaningful once it ran.
+    /// When it was first bound; meaningful once it ran.
     pub bound: Time,
-    /// When it left; meaningful once it did.
+    /// When it left; meaningful once it did, and until then when it last began to wait or to run.
     pub left: Time,
+    /// All the time it has waited, also after it lost a place, until it last began to run.
+    pub waited: Span,
+    /// All the time it has had a place, until it last lost it.
+    pub ran: Span,
     /// Where it ran.
     pub node: NodeId,
     /// On what.
@@ -68,8 +74,12 @@ pub struct Line {
     pub last_reason: Option<ReasonId>,
     /// Attempts to place it that are told of.
     pub attempts: u32,
-    /// Times it lost its place to a pod of higher priority.
+    /// Times it was evicted: by a pod of higher priority, a drain, a taint, a re-cut or its node's leaving.
     pub evictions: u32,
+    /// Times it failed: by itself, with a neighbour, a GPU or a node.
+    pub failures: u32,
+    /// Work done that it had to do again, as time alone on a full GPU.
+    pub lost: Span,
     /// Where it stands.
     pub fate: Fate,
 }
@@ -81,10 +91,10 @@ impl Line {
         matches!(self.fate, Fate::Running | Fate::Finished)
     }
 
-    /// From arrival to binding.
+    /// All the time it waited for places, of one that has, or had to its end, the last of them.
     #[must_use]
-    pub fn wait(&self, pod: &Pod) -> Option<Span> {
-        self.was_bound().then(|| self.bound.since(pod.arrival))
+    pub fn wait(&self) -> Option<Span> {
+        self.was_bound().then_some(self.waited)
     }
 }
 
@@ -113,6 +123,14 @@ impl PodLog {
         &mut self.lines[pod.index()]
     }
 
+    fn lose(&mut self, pod: PodId, at: Time, returns: bool, lost: Work, otherwise: Fate) {
+        let line = self.line(pod);
+        line.lost = line.lost + lost.time_at(Speed::FULL);
+        line.ran = line.ran + at.since(line.left);
+        let fate = if returns { Fate::Waiting } else { otherwise };
+        self.leave(pod, at, fate);
+    }
+
     fn leave(&mut self, pod: PodId, at: Time, fate: Fate) {
         let line = self.line(pod);
         (line.left, line.fate) = (at, fate);
@@ -122,7 +140,10 @@ impl PodLog {
 impl Observer for PodLog {
     fn record(&mut self, at: Time, record: Record<'_>) {
         match record {
-            Record::Arrived { pod } => self.line(pod).fate = Fate::Waiting,
+            Record::Arrived { pod } => {
+                let line = self.line(pod);
+                (line.left, line.fate) = (at, Fate::Waiting);
+            }
             Record::Refused { pod, reason, .. } => {
                 let line = self.line(pod);
                 line.reason = line.reason.or(Some(reason));
@@ -132,7 +153,11 @@ impl Observer for PodLog {
             Record::Bound { pod, node, grant, .. } => {
                 let line = self.line(pod);
                 line.attempts += 1;
-                (line.bound, line.node, line.fate) = (at, node, Fate::Running);
+                if line.evictions == 0 && line.failures == 0 {
+                    line.bound = at;
+                }
+                line.waited = line.waited + at.since(line.left);
+                (line.left, line.node, line.fate) = (at, node, Fate::Running);
                 line.grant = grant.clone();
             }
             Record::SpeedChanged { .. }
@@ -143,15 +168,22 @@ impl Observer for PodLog {
             | Record::Resliced { .. }
             | Record::Plugin { .. }
             | Record::Planned { .. }
-            | Record::Applied { .. } => {}
-            Record::Evicted { pod, returns } => {
+            | Record::Applied { .. }
+            | Record::Down { .. }
+            | Record::Up { .. } => {}
+            Record::Evicted { pod, returns, lost } => {
                 self.line(pod).evictions += 1;
-                match returns {
-                    true => self.line(pod).fate = Fate::Waiting,
-                    false => self.leave(pod, at, Fate::Evicted),
-                }
+                self.lose(pod, at, returns, lost, Fate::Evicted);
             }
-            Record::Finished { pod } => self.leave(pod, at, Fate::Finished),
+            Record::Failed { pod, returns, lost, .. } => {
+                self.line(pod).failures += 1;
+                self.lose(pod, at, returns, lost, Fate::Failed);
+            }
+            Record::Finished { pod } => {
+                let line = self.line(pod);
+                line.ran = line.ran + at.since(line.left);
+                self.leave(pod, at, Fate::Finished);
+            }
             Record::GaveUp { pod } => self.leave(pod, at, Fate::GaveUp),
             Record::TurnedAway { pod } => self.leave(pod, at, Fate::TurnedAway),
             Record::NeverFits { pod, reason } => {

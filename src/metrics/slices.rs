@@ -171,7 +171,9 @@ impl Observer for Slices<'_> {
     fn record(&mut self, at: Time, record: Record<'_>) {
         match record {
             Record::Bound { pod, node, grant, .. } => self.bound(at, pod, node, grant),
-            Record::Finished { pod } | Record::Evicted { pod, .. } => self.finished(at, pod),
+            Record::Finished { pod } | Record::Evicted { pod, .. } | Record::Failed { pod, .. } => {
+                self.finished(at, pod)
+            }
             _ => {}
         }
     }

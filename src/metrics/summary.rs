@@ -68,6 +68,7 @@ pub fn summarize(frame: &Frame<'_>, log: &PodLog, levels: &Levels<'_>, attempts:
         running,
         useful_gpu_hours,
         gpu_time: levels.gpu_time(),
+        failures: levels.failures(),
         recuts: levels.recuts(),
         attempts,
         bound: log.lines().iter().filter(|line| line.was_bound()).count() as u64,
@@ -102,8 +103,9 @@ fn group(name: &str, frame: &Frame<'_>, log: &PodLog, end: Time, member: impl Fn
             Fate::GaveUp | Fate::Evicted => &mut counts.gave_up,
             Fate::TurnedAway => &mut counts.turned_away,
             Fate::NeverFits => &mut counts.never_fit,
+            Fate::Failed => &mut counts.failed,
         } += 1;
-        waits.extend(line.wait(pod).map(|wait| wait.0));
+        waits.extend(line.wait().map(|wait| wait.0));
         let work = frame.workload.truths[id.index()].work;
         if line.fate == Fate::Finished && 0 < work.0 {
             slowdowns.push(line.left.since(pod.arrival).0 as f64 / work.0 as f64);
@@ -175,7 +177,7 @@ fn refusals(frame: &Frame<'_>, log: &PodLog) -> Vec<Refusal> {
 pub fn wait_curve(frame: &Frame<'_>, log: &PodLog) -> WaitCurve {
     const POINTS: usize = 400;
     let mut waits: Vec<u64> =
-        frame.counted(log).filter_map(|(_, pod, line)| line.wait(pod)).map(|w| w.0).collect();
+        frame.counted(log).filter_map(|(_, _, line)| line.wait()).map(|w| w.0).collect();
     waits.sort_unstable();
     let total = waits.len();
     let mut points: Vec<(f64, f64)> = Vec::new();

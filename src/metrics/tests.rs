@@ -3,8 +3,8 @@
 use super::*;
 use crate::cluster::{Cluster, GPU_PARTS, Grant, NodeClass, Share};
 use crate::id::{ClassId, DemandId, NamespaceId, NodeId, PodId, ShapeId, SliceId};
-use crate::record::{Observer, Reasons, Record};
-use crate::units::{Mib, MilliCpu, Speed, Time};
+use crate::record::{Cause, Observer, Reasons, Record};
+use crate::units::{Mib, MilliCpu, Span, Speed, Time, Work};
 use crate::workload::request::{GpuRequest, Request, SliceNames, Unit};
 use crate::workload::view::Pods;
 use crate::workload::{Constraint, Pod};
@@ -21,6 +21,11 @@ enum Step {
     Slows(u32),
     Ends,
     GivesUp,
+    /// With so many seconds of work to do again, and returns.
+    Fails(u64),
+    /// This GPU goes down, or is back.
+    Down(u8),
+    Up(u8),
 }
 use Step::*;
 
@@ -95,6 +100,12 @@ fn check(
             Slows(speed) => Record::SpeedChanged { pod, speed: hundredth(speed) },
             Ends => Record::Finished { pod },
             GivesUp => Record::GaveUp { pod },
+            Fails(seconds) => {
+                let lost = Work::alone(Span::from_secs(seconds));
+                Record::Failed { pod, cause: Cause::Crash, returns: true, lost }
+            }
+            Down(gpu) => Record::Down { node, gpu: Some(gpu), cause: Cause::Gpu },
+            Up(gpu) => Record::Up { node, gpu: Some(gpu) },
         };
         levels.record(Time(second * 1_000_000), record);
     }
@@ -102,11 +113,47 @@ fn check(
     see(&levels);
 }
 
-/// Useful, slowed, unneeded, unscheduled, fragmented, unclaimed, in GPU-seconds.
+/// Useful, slowed, unneeded, unscheduled, fragmented, unclaimed, in GPU-seconds; of the other parts
+/// there is nothing.
 #[track_caller]
-fn gpu_seconds(levels: &Levels<'_>, expected: [f64; 6]) {
+fn gpu_seconds(levels: &Levels<'_>, [useful, slowed, unneeded, usable, fragmented, unclaimed]: [f64; 6]) {
+    parts(levels, [useful, 0.0, 0.0, slowed, unneeded, usable, fragmented, unclaimed, 0.0, 0.0]);
+}
+
+/// All parts in GPU-seconds.
+#[track_caller]
+fn parts(levels: &Levels<'_>, expected: [f64; 10]) {
     let got = levels.gpu_time().parts().map(|(_, hours)| hours * 3_600.0);
     assert!(got.iter().zip(expected).all(|(g, e)| (g - e).abs() < 1e-9), "{got:?}, not {expected:?}");
+}
+
+#[test]
+fn lost_work_leaves_what_was_useful_and_stalls_and_faults_have_parts() {
+    // t      GPU 0                                     GPU 1
+    // 0..2   starts: .5 stalled, .5 unneeded           idle, wanted by nobody
+    // 2..6   works: .5 useful, .5 unneeded             the same
+    // 6      fails; 3 of 4 s of work are lost
+    // 6..8   down                                      free, and a pod waits that could have it
+    // 8..10  works from the start                      down
+    let pods = [(Unit::Whole, 500, 0)];
+    let steps = [
+        (0, 0, Arrives),
+        (0, 0, Runs(0, 0)),
+        (2, 0, Slows(100)),
+        (6, 0, Fails(3)),
+        (6, 0, Down(0)),
+        (8, 0, Up(0)),
+        (8, 0, Down(1)),
+        (8, 0, Runs(0, 100)),
+        (10, 0, Ends),
+    ];
+    check(Share::Whole, 2, &pods, false, &steps, 10, |levels| {
+        parts(levels, [1.5, 1.5, 1.0, 0.0, 4.0, 2.0, 0.0, 6.0, 0.0, 4.0]);
+        assert!((levels.useful_gpu_hours() * 3_600.0 - 1.5).abs() < 1e-9);
+        let failures = levels.failures().expect("a pod failed");
+        assert_eq!((failures.gpu_faults, failures.pods["crash"]), (2, 1));
+        assert!((failures.lost_hours * 3_600.0 - 3.0).abs() < 1e-9);
+    });
 }
 
 #[test]

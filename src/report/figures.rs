@@ -84,9 +84,9 @@ fn counts(summary: &Summary) -> Counts {
     summary.classes.first().map(|g| g.counts).unwrap_or_default()
 }
 
-/// Pods that left without running.
+/// Pods that left without having run to their end.
 pub(super) fn lost(counts: &Counts) -> u64 {
-    counts.gave_up + counts.turned_away + counts.never_fit
+    counts.gave_up + counts.turned_away + counts.never_fit + counts.failed
 }
 
 /// Pods that were not served: lost, or waiting when the run ended.
@@ -181,12 +181,15 @@ pub(super) const COLUMNS: &[Column] = &[
     column!("compute", "held", "GPU compute held", Wide, Neither, level, |s| Some(s.gpu_compute.mean)),
     column!("memory", "held", "GPU memory held", Wide, Neither, level, |s| Some(s.gpu_memory.mean)),
     column!("GPUs", "useful", "useful", Always(1), More, percent, |s| gpu_time(s, |t| t.useful)),
+    column!("GPUs", "lost", "lost", Wide, Neither, percent, |s| gpu_time(s, |t| t.lost)),
+    column!("GPUs", "stalled", "stalled", Wide, Neither, percent, |s| gpu_time(s, |t| t.stalled)),
     column!("GPUs", "slowed", "slowed", Wide, Neither, percent, |s| gpu_time(s, |t| t.slowed)),
     column!("GPUs", "unneeded", "unneeded", Wide, Neither, percent, |s| gpu_time(s, |t| t.unneeded)),
     column!("GPUs", "unsched.", "unscheduled", Wide, Neither, percent, |s| gpu_time(s, |t| t.unscheduled)),
     column!("GPUs", "fragm.", "fragmented", Wide, Neither, percent, |s| gpu_time(s, |t| t.fragmented)),
     column!("GPUs", "unclaimed", "unclaimed", Wide, Neither, percent, |s| gpu_time(s, |t| t.unclaimed)),
     column!("GPUs", "unavail.", "unavailable", Wide, Neither, percent, |s| gpu_time(s, |t| t.unavailable)),
+    column!("GPUs", "failed", "failed", Wide, Neither, percent, |s| gpu_time(s, |t| t.failed)),
     column!("useful", "GPU-hours", "useful GPU-hours", Wide, Neither, level, |s| Some(s.useful_gpu_hours)),
     sample!("wait", "mean", "wait", Always(2), seconds, wait_s.mean),
     sample!("wait", "p50", "p50", Wide, seconds, wait_s.p50),
@@ -355,6 +358,7 @@ fn fate(counts: &Counts) -> String {
 fn others(counts: &Counts, running: bool) -> String {
     let fates = [
         (counts.never_fit, "never fit"),
+        (counts.failed, "failed"),
         (counts.gave_up, "gave up"),
         (counts.turned_away, "turned away"),
         (counts.waiting, "still waiting at the end"),

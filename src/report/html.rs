@@ -7,7 +7,8 @@
 use super::figures::{answer, best, columns};
 use super::human::{count, level, list, percent, seconds};
 use super::{Page, Picture, allocation, chart, definition, definitions, gpu_time, queue, slices, waits};
-use crate::metrics::{Counts, Group, Refusal, VariantResult};
+use crate::metrics::{Counts, Failures, Group, Refusal, VariantResult};
+use crate::perf::Printed;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// Variants whose details stand open: more of them, and the page is a list to choose from.
@@ -174,6 +175,7 @@ fn details(number: usize, variant: &VariantResult, open: bool) -> Markup {
                 (figure(&picture, "A bar is a pod on its slice; bars thinner than a pixel are drawn a pixel wide. \
                     Point at a bar for the pod's name."))
             }
+            (models(&variant.models))
             @if !variant.notes.is_empty() {
                 h3 { "Notes" }
                 ul { @for note in &variant.notes { li { (note) } } }
@@ -184,12 +186,13 @@ fn details(number: usize, variant: &VariantResult, open: bool) -> Markup {
 
 /// A fate of pods that a table shows only where some pod met it.
 type Fate = (&'static str, fn(&Counts) -> u64);
-const FATES: [Fate; 5] = [
+const FATES: [Fate; 6] = [
     ("running", |c| c.running),
     ("waiting", |c| c.waiting),
     ("gave up", |c| c.gave_up),
     ("turned away", |c| c.turned_away),
     ("never fit", |c| c.never_fit),
+    ("failed", |c| c.failed),
 ];
 
 fn groups(what: &str, groups: &[Group]) -> Markup {
@@ -277,6 +280,7 @@ fn levels(variant: &VariantResult) -> Markup {
                 (count(r.partial)) " re-cuts partial. Device plugins restarted " (count(r.restarts))
                 " times, which took " (level(r.gpu_hours_without_plugin)) " GPU-hours."
             }
+            @if let Some(f) = &s.failures { " " (broken(f)) }
             @for (what, index) in [("namespaces", s.fairness.namespaces), ("classes", s.fairness.classes)] {
                 @if let Some(index) = index { " " (term("Fairness", "fairness")) " between " (what) ": " (level(index)) "." }
             }
@@ -286,6 +290,55 @@ fn levels(variant: &VariantResult) -> Markup {
                     ", " (format!("{each:.2}")) " " (term("per useful GPU-hour", "cost per useful hour"))
                 }
                 "."
+            }
+        }
+    }
+}
+
+/// What broke, in a sentence or two.
+fn broken(failures: &Failures) -> String {
+    let mut parts = Vec::new();
+    for (number, one, several) in [
+        (failures.gpu_faults, "GPU fault", "GPU faults"),
+        (failures.node_faults, "node fault", "node faults"),
+        (failures.server_restarts, "restart of an MPS server", "restarts of MPS servers"),
+        (failures.evictions, "eviction", "evictions"),
+    ] {
+        if number != 0 {
+            parts.push(format!("{} {}", count(number), if number == 1 { one } else { several }));
+        }
+    }
+    for (cause, pods) in &failures.pods {
+        let s = if *pods == 1 { "" } else { "s" };
+        parts.push(format!("{} pod{s} lost by {cause}", count(*pods)));
+    }
+    let lost = level(failures.lost_hours);
+    format!("What broke: {}; {lost} hours of work had to be done again.", parts.join(", "))
+}
+
+/// The numbers that a run rests on, with where they come from.
+fn models(rows: &[Printed]) -> Markup {
+    html! {
+        @if !rows.is_empty() {
+            details {
+                summary { "Numbers of the models, their sources and confidence" }
+                div.scroll { table {
+                    thead { tr {
+                        @for head in ["model", "parameter", "value", "confidence", "source of the default"] {
+                            th scope="col" { (head) }
+                        }
+                    } }
+                    tbody { @for row in rows { tr {
+                        td { (row.model) }
+                        td { code { (row.key) } }
+                        td { (row.value) @if !row.default { " " span.mark { "set" } } }
+                        td { (row.confidence) }
+                        td { (row.source) }
+                    } } }
+                } }
+                p.fine {
+                    "A: raw measurements, recomputed. B: an official document or source code. C: recalled or second-hand. Assumed: no source, a choice."
+                }
             }
         }
     }

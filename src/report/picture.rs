@@ -35,7 +35,9 @@ const SERIES: [RGBColor; SERIES_COLORS] =
 
 /// Colors of surfaces and of text on them: the first four differ in luminance by half and more, for
 /// those who print in grey. Yellow is among them, which no line on white could have.
-const SURFACES: [(RGBColor, RGBColor); SERIES_COLORS] = [
+///
+/// The last two are for what went wrong, which stands beside all others.
+const SURFACES: [(RGBColor, RGBColor); SERIES_COLORS + 2] = [
     (rgb(0x0072b2), rgb(0xffffff)),
     (rgb(0xe69f00), rgb(0x000000)),
     (rgb(0xddd04a), rgb(0x000000)),
@@ -43,6 +45,8 @@ const SURFACES: [(RGBColor, RGBColor); SERIES_COLORS] = [
     (rgb(0x56b4e9), rgb(0x000000)),
     (rgb(0xaa4499), rgb(0xffffff)),
     (rgb(0x7f7f7f), rgb(0x000000)),
+    (rgb(0xd55e00), rgb(0x000000)),
+    (rgb(0x3f3f4a), rgb(0xffffff)),
 ];
 
 /// A color as style sheets write it: `0xrrggbb`.
@@ -63,8 +67,8 @@ impl Ink {
             Ink::Grid => rgb(0xdcdee3),
             Ink::Paper => rgb(0xffffff),
             Ink::Series(i) => SERIES[i % SERIES_COLORS],
-            Ink::Surface(i) => SURFACES[i % SERIES_COLORS].0,
-            Ink::OnSurface(i) => SURFACES[i % SERIES_COLORS].1,
+            Ink::Surface(i) => SURFACES[i % SURFACES.len()].0,
+            Ink::OnSurface(i) => SURFACES[i % SURFACES.len()].1,
         }
     }
 

@@ -69,6 +69,7 @@ pub(super) fn variant(name: &str, share: f64, wait: f64, never_fit: u64) -> Vari
             running: Level { mean: 120.25, peak: 311.0, capacity: 0.0 },
             useful_gpu_hours: 4_321.5,
             gpu_time: gpu_time(share),
+            failures: None,
             recuts: None,
             fairness: Fairness { namespaces: None, classes: Some(0.875) },
             attempts: 31_234,
@@ -100,6 +101,7 @@ pub(super) fn variant(name: &str, share: f64, wait: f64, never_fit: u64) -> Vari
                 .collect(),
         },
         slices: slice_chart(share),
+        models: Vec::new(),
         notes: vec!["41 rows of the trace have no GPU and are placed by CPU and memory alone.".to_owned()],
     }
 }
@@ -110,12 +112,15 @@ fn gpu_time(share: f64) -> GpuTime {
     GpuTime {
         total,
         useful: total * share * 0.6,
+        lost: 0.0,
+        stalled: 0.0,
         slowed: total * share * 0.1,
         unneeded: total * share * 0.3,
         unscheduled: total * (1.0 - share) * 0.01,
         fragmented: total * (1.0 - share) * 0.39,
         unclaimed: total * (1.0 - share) * 0.6,
         unavailable: 0.0,
+        failed: 0.0,
     }
 }
 

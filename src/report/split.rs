@@ -8,14 +8,17 @@ use crate::metrics::VariantResult;
 
 /// The color of each part: neighbours differ in luminance, for those who print in grey, and what is
 /// idle because nobody asks is the color of nothing.
-const INKS: [Ink; 7] = [
+const INKS: [Ink; 10] = [
     Ink::Surface(0),
+    Ink::Surface(7),
+    Ink::Surface(4),
     Ink::Surface(2),
     Ink::Surface(1),
     Ink::Surface(6),
     Ink::Surface(5),
     Ink::Grid,
     Ink::Surface(3),
+    Ink::Surface(8),
 ];
 
 /// A bar for each variant: which shares of all GPU time went where.

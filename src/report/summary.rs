@@ -19,6 +19,9 @@ pub fn summary(page: &Page) -> Value {
         let mut entry = Map::new();
         entry.insert("name".to_owned(), json!(v.name));
         entry.insert("what".to_owned(), json!(v.what));
+        if !v.models.is_empty() {
+            entry.insert("models".to_owned(), json!(v.models));
+        }
         entry.insert("notes".to_owned(), json!(v.notes));
         entry.insert("summary".to_owned(), tree(&v.summary));
         entry.extend(replications(v).map(|of| ("replications".to_owned(), tree(&of))));

@@ -5,10 +5,11 @@
 
 mod cluster;
 mod gpus;
+mod models;
 mod workload;
 
 use super::Known;
-use super::resolved::{ModelsSpec, ReportSpec, Scenario, ScenarioFile, Until};
+use super::resolved::{ReportSpec, Scenario, ScenarioFile, Until};
 use super::table::{FILE, GPUS_FILE, SCENARIO};
 use super::variables::{Refused, substitute};
 use crate::cluster::spec::{ClusterSpec, Holders};
@@ -16,7 +17,6 @@ use crate::diag::nearest;
 use crate::gpu::{Catalogue, ProductSpec};
 use crate::partition::nos::{Fix, Fixes};
 use crate::partition::spec::{Choice as NosChoice, Geometries, NosSpec, PartitionerSpec};
-use crate::perf::Behavior;
 use crate::sched::spec::{
     ApiLimits, FitStrategy, GpuChoice, KubeSettings, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties,
     Weights,
@@ -638,38 +638,5 @@ impl<'a> Lower<Context<'a>> for Until {
             ("last-arrival", _) => Some(Until::LastArrival),
             _ => Some(Until::LastDeparture),
         }
-    }
-}
-
-impl<'a> Lower<Context<'a>> for ModelsSpec {
-    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
-        record(item, |r| {
-            let sharing = r.take("sharing", context);
-            let default = r.take("default", context);
-            let classes: Option<Item> = r.take("classes", context);
-            Some(ModelsSpec { sharing: sharing?, default: default?, classes: behaviors(classes?, context)? })
-        })
-    }
-}
-
-fn behaviors(item: Item, context: &mut Context<'_>) -> Option<BTreeMap<String, Behavior>> {
-    let Value::Map(entries) = item.value else { return None };
-    entries
-        .into_iter()
-        .map(|(key, _, item)| Some((key.to_string(), Behavior::lower(item, context)?)))
-        .collect()
-}
-
-impl<'a> Lower<Context<'a>> for Behavior {
-    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
-        if let Value::Choice(word, _) = item.value {
-            let named = Behavior::NAMED.iter().find(|(name, _)| *name == word);
-            return Some(named.expect("the table has the model's names").1);
-        }
-        record(item, |r| {
-            let host = r.take("host", context);
-            let fill = r.take("fill", context);
-            Some(Behavior { host: host?, fill: fill? })
-        })
     }
 }

@@ -4,7 +4,8 @@
 use crate::cluster::spec::ClusterSpec;
 use crate::gpu::{Catalogue, ProductSpec};
 use crate::partition::spec::{Choice, PartitionerSpec};
-use crate::perf::Behavior;
+use crate::perf::failures::Failures;
+use crate::perf::{Behavior, Mig, Mps, PairRow, TimeSlicing};
 use crate::sched::spec::{SchedulerSpec, Ties};
 use crate::trace::spec::{Changes, Generate, Source};
 use crate::units::Span;
@@ -131,6 +132,7 @@ impl Scenario {
     pub fn varies_by_seed(&self) -> bool {
         self.workload.generate.is_some()
             || self.workload.changes.draw.is_some()
+            || self.models.vary_by_seed()
             || self.scheduler.ties == Ties::Seeded
             || self.scheduler.scores.iter().any(|score| score.name == "random")
             || matches!(&self.partitioner, PartitionerSpec::Nos(nos) if nos.choices == Choice::Seeded)
@@ -166,11 +168,54 @@ pub struct ModelsSpec {
     /// Behavior by class.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub classes: BTreeMap<String, Behavior>,
+    /// Speed on MIG slices.
+    pub mig: Mig,
+    /// Interference under MPS.
+    pub mps: Mps,
+    /// Interference under time-slicing.
+    pub time_slicing: TimeSlicing,
+    /// Measured slowdowns.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pairs: Vec<PairRow>,
+    /// Faults and repairs; `None` where nothing breaks but pods by themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failures: Option<Failures>,
 }
 
 impl Default for ModelsSpec {
     fn default() -> ModelsSpec {
-        let (_, saturating) = Behavior::NAMED[0];
-        ModelsSpec { sharing: false, default: saturating, classes: BTreeMap::new() }
+        let [(_, saturating), ..] = Behavior::NAMED;
+        ModelsSpec {
+            sharing: false,
+            default: saturating,
+            classes: BTreeMap::new(),
+            mig: Mig::default(),
+            mps: Mps::default(),
+            time_slicing: TimeSlicing::default(),
+            pairs: Vec::new(),
+            failures: None,
+        }
+    }
+}
+
+impl ModelsSpec {
+    fn behaviors(&self) -> impl Iterator<Item = &Behavior> {
+        self.classes.values().chain([&self.default])
+    }
+
+    /// Whether pods do anything but run at full speed to their end.
+    #[must_use]
+    pub fn are_on(&self) -> bool {
+        self.sharing || self.failures.is_some() || self.behaviors().any(|b| b.life.is_eventful())
+    }
+
+    /// Whether seeds decide anything here.
+    #[must_use]
+    pub fn vary_by_seed(&self) -> bool {
+        let residuals = self.mps.residual != 0.0 || self.time_slicing.residual != 0.0;
+        let faults = |f: &Failures| f.gpu.per_day != 0.0 || f.node.per_day != 0.0;
+        self.sharing && residuals
+            || self.failures.as_ref().is_some_and(faults)
+            || self.behaviors().any(|b| b.life.crashes_per_hour != 0.0)
     }
 }

@@ -3,8 +3,10 @@
 //! The documentation of keys lives here and nowhere else: complaints and the schema quote it.
 
 mod gpus;
+mod models;
 
 pub(super) use gpus::GPUS_FILE;
+use models::MODELS;
 
 use crate::yaml::{Alternative, Choice, Interval, Key, Kind, List, Object};
 
@@ -1163,52 +1165,5 @@ static UNTIL: Choice = Choice {
         Alternative::word("last-departure", "When the last pod leaves."),
         Alternative::word("last-arrival", "When the last pod arrives: what a steady state is measured over."),
         Alternative::with("at", Kind::Span { positive: true }, "So long after the start."),
-    ],
-};
-
-static MODELS: Object = Object {
-    name: "the models",
-    doc: "How fast pods run on slices and beside neighbours.",
-    keys: &[
-        Key::default(
-            "sharing",
-            Kind::Bool,
-            "false",
-            "whether slower slices and neighbours are modelled; false runs everything at full speed",
-        ),
-        Key::default("default", BEHAVIOR, "saturating", "behavior of the classes that are not named"),
-        Key::default("classes", Kind::Map(&BEHAVIOR), "{}", "behavior by class"),
-    ],
-};
-
-const BEHAVIOR: Kind = Kind::Either(&[Kind::Object(&MEASURED), Kind::Choice(&NAMED)]);
-
-static MEASURED: Object = Object {
-    name: "a measured behavior",
-    doc: "What a class of pods does with a GPU, in two numbers.",
-    keys: &[
-        Key::required(
-            "host",
-            Kind::Number(Interval::at_least(0.0).to(1.0)),
-            "share of its run time alone in which the GPU is not the limit",
-        ),
-        Key::required(
-            "fill",
-            Kind::Number(Interval::above(0.0).to(1.0)),
-            "share of the GPU that it can fill while it computes",
-        ),
-    ],
-};
-
-static NAMED: Choice = Choice {
-    name: "a behavior",
-    doc: "What a class of pods does with a GPU.",
-    alternatives: &[
-        Alternative::word("saturating", "Big-batch CNN or transformer training: host .05, fill 1."),
-        Alternative::word("medium", "GNN or embedding training: host .45, fill .90."),
-        Alternative::word("light", "Small-image training: host .50, fill .55."),
-        Alternative::word("small-batch", "Inference at batch 4 to 8: host .15, fill .35."),
-        Alternative::word("launch-bound", "Inference at batch 1 or 2: host .30, fill .14."),
-        Alternative::word("host-bound", "Training starved by its input: host .90, fill .80."),
     ],
 };

@@ -157,6 +157,27 @@ variants:
       default:
         host: 0.05
         fill: 1.0
+        start_up: 0s
+        resume: 25s
+        saves_on_eviction: false
+        crashes_per_hour: 0.0
+        fatal: 0.2
+      mig:
+        kappa: 1.1
+        full: 1.0
+        residual: 0.0
+      mps:
+        alpha: 0.1
+        capacity: 1.0
+        threads: plugin
+        residual: 0.0
+      time_slicing:
+        loss: 0.11
+        slice: 2ms
+        context: 512MiB
+        out_of_memory_within: 1m
+        fault_domain: gpu
+        residual: 0.0
     report:
       warm_up: 0.0
       until: last-departure

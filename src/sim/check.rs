@@ -23,6 +23,8 @@ pub struct Checker<'a> {
     used: Vec<Used>,
     gpu_used: Vec<u32>,
     running: FxHashMap<PodId, Job>,
+    /// Work left of those that lost their place and not all of what they had done.
+    kept: FxHashMap<PodId, Work>,
     waiting: u64,
     totals: Totals,
     now: Time,
@@ -50,7 +52,7 @@ struct Totals {
     arrived: u64,
     /// Ran to the end.
     finished: u64,
-    /// Left without having run to the end: gave up, turned away, never fit, evicted for good.
+    /// Left without having run to the end: gave up, turned away, never fit, evicted or failed for good.
     left: u64,
 }
 
@@ -65,6 +67,7 @@ impl<'a> Checker<'a> {
             gpu_used: vec![0; empty.gpus()],
             empty: empty.clone(),
             running: FxHashMap::default(),
+            kept: FxHashMap::default(),
             waiting: 0,
             totals: Totals::default(),
             now: Time::ZERO,
@@ -76,6 +79,10 @@ impl<'a> Checker<'a> {
         self.waiting -= 1;
         let (request, class) = (self.pods.request(pod), self.empty.class(node));
         assert!(class.present, "a pod is bound to a node that is there");
+        assert!(
+            grant.gpus().all(|gpu| !self.empty.is_out(node, gpu)),
+            "a pod is bound to GPUs that are in service"
+        );
         let used = &mut self.used[node.index()];
         used.cpu += request.cpu.0;
         used.memory += request.memory.0;
@@ -89,7 +96,7 @@ impl<'a> Checker<'a> {
         );
         assert!(used.pods <= class.pods, "a node holds no more pods than it may");
         self.hold(pod, node, grant, true);
-        let left = Work::alone(self.truths[pod.index()].work);
+        let left = self.kept.remove(&pod).unwrap_or(Work::alone(self.truths[pod.index()].work));
         let job = Job { node, grant: grant.clone(), left, speed, since: self.now };
         assert!(self.running.insert(pod, job).is_none(), "a pod runs once at a time");
     }
@@ -143,11 +150,20 @@ impl<'a> Checker<'a> {
         self.totals.finished += 1;
     }
 
-    fn evicted(&mut self, pod: PodId, returns: bool) {
-        let job = self.running.remove(&pod).expect("only a running pod is evicted");
+    fn lost(&mut self, pod: PodId, returns: bool, lost: Work) {
+        let job = self.running.remove(&pod).expect("only a running pod loses its place");
+        let left = job.left.minus(Work::done(self.now.since(job.since), job.speed));
+        let again = Work(left.0 + lost.0);
+        let all = Work::alone(self.truths[pod.index()].work);
+        assert!(again <= all, "nobody loses more work than was done");
         self.free(pod, &job);
         match returns {
-            true => self.waiting += 1,
+            true => {
+                self.waiting += 1;
+                if again != all {
+                    self.kept.insert(pod, again);
+                }
+            }
             false => self.totals.left += 1,
         }
     }
@@ -198,7 +214,12 @@ impl Observer for Checker<'_> {
                 self.waiting += 1;
             }
             Record::Refused { .. } | Record::Doomed { .. } | Record::Returned { .. } => {}
-            Record::Evicted { pod, returns } => self.evicted(pod, returns),
+            Record::Evicted { pod, returns, lost } | Record::Failed { pod, returns, lost, .. } => {
+                self.lost(pod, returns, lost);
+            }
+            Record::Down { node, gpu: Some(gpu), .. } => self.empty.set_out(node, gpu, true),
+            Record::Up { node, gpu: Some(gpu) } => self.empty.set_out(node, gpu, false),
+            Record::Down { gpu: None, .. } | Record::Up { gpu: None, .. } => {}
             Record::Bound { pod, node, grant, speed } => self.bound(pod, node, grant, speed),
             Record::SpeedChanged { pod, speed } => self.speed_changed(pod, speed),
             Record::Finished { pod } => self.finished(pod),

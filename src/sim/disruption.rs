@@ -1,14 +1,16 @@
 //! What is done to nodes and to pods that run: planned events, drains that respect disruption budgets,
 //! evictions with their grace, and pods that are created anew.
 
-use super::{Decider, Event, Run, State, World};
+use super::running::Run;
+use super::{Decider, Event, State, World};
 use crate::cluster::spec::Holders;
 use crate::cluster::{Change, Grant, Placement, Planned};
 use crate::engine::Epoch;
 use crate::id::{GpuId, NodeId, PodId};
-use crate::record::{Doom, Observer, Record};
+use crate::perf::Models;
+use crate::record::{Cause, Doom, Observer, Record};
 use crate::sched::kube::backoff::Backoff;
-use crate::units::Span;
+use crate::units::{Span, Work};
 use crate::workload::policy::{Allows, Budgets, Evicted};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
@@ -61,6 +63,11 @@ impl Disruptions {
         }
     }
 
+    /// How often a pod lost its place so far.
+    pub(super) fn times(&self, pod: PodId) -> u32 {
+        self.evictions.get(&pod).copied().unwrap_or(0)
+    }
+
     /// How many more disruptions each budget allows.
     fn allowances(&self, budgets: &Budgets) -> Vec<i64> {
         let allowed =
@@ -81,6 +88,10 @@ impl<O: Observer> World<'_, '_, O> {
         }
         self.disruptions.to_come -= 1;
         match change {
+            // A node that is down after a fault comes back as what it was to be.
+            Change::Class(class) | Change::Leave(class) if self.failures.is_down(node) => {
+                self.failures.comes_back.insert(node, class);
+            }
             Change::Class(class) => self.set_class(node, class),
             Change::Drain => {
                 self.disruptions.to_come += 1;
@@ -108,7 +119,7 @@ impl<O: Observer> World<'_, '_, O> {
                 for slot in self.slots_on(node) {
                     // A gang that has lost one member has lost all.
                     if self.running.has(slot) {
-                        self.lose(slot);
+                        self.lose(slot, None, true, Span::ZERO);
                     }
                 }
                 self.set_class(node, class);
@@ -135,11 +146,11 @@ impl<O: Observer> World<'_, '_, O> {
         self.arm();
     }
 
-    fn slots_on(&self, node: NodeId) -> Vec<u32> {
+    pub(super) fn slots_on(&self, node: NodeId) -> Vec<u32> {
         self.running.slots_where(|run| run.placement.node == node)
     }
 
-    fn set_class(&mut self, node: NodeId, class: u16) {
+    pub(super) fn set_class(&mut self, node: NodeId, class: u16) {
         let was_present = self.cluster.class(node).present;
         self.cluster.set_class(node, class);
         self.emit(Record::NodeChanged { node, class });
@@ -292,37 +303,55 @@ impl<O: Observer> World<'_, '_, O> {
     /// The grace of a pod ends. The slot may be free, or another's: it may have ended by itself.
     pub(super) fn evict(&mut self, slot: u32, epoch: Epoch) {
         if self.running.is_doomed(slot, epoch) {
-            self.lose(slot);
+            self.lose(slot, None, true, Span::ZERO);
         }
     }
 
-    /// A pod loses its place and its work, and so do the others of its gang.
-    fn lose(&mut self, slot: u32) {
+    /// A pod loses its place and the work that it did not save, by a failure or by an eviction, and so do
+    /// the others of its gang. It is created anew `later` at the earliest, if it `may` be.
+    pub(super) fn lose(&mut self, slot: u32, cause: Option<Cause>, may: bool, later: Span) {
         let first = self.first_of(self.running.get(slot).pod);
         let whole = self.setup.pods.members(first).all(|member| self.state[member.index()] == State::Running);
-        let returns = whole && self.setup.fate.evicted == Evicted::Return;
+        let returns = may && whole && self.setup.fate.evicted == Evicted::Return;
         for slot in self.gang_slots(slot) {
-            self.lose_one(slot, returns);
+            self.lose_one(slot, cause, returns);
         }
         if returns {
             self.disruptions.away += 1;
-            let times = self.disruptions.evictions[&first];
-            let delay = RETURN.duration(times);
+            let delay = RETURN.duration(self.disruptions.times(first)).max(later);
             self.calendar.schedule(self.calendar.now() + delay, Event::Return, first.0);
         }
         self.arm();
     }
 
-    fn lose_one(&mut self, slot: u32, returns: bool) {
-        let run = self.running.remove(slot, &self.cluster, self.setup.speeds.is_some());
+    fn lose_one(&mut self, slot: u32, cause: Option<Cause>, returns: bool) {
+        let run = self.leave_place(slot);
         let pod = run.pod;
         let of = self.setup.fate.budgets.of(&self.setup.pods.pods[pod.index()]);
         self.disruptions.count(of, -i64::from(run.doom.is_none()), -i64::from(!returns));
-        self.cluster.release(self.setup.pods.request(pod), &run.placement);
-        self.emit(Record::Evicted { pod, returns });
+        // One that was asked to go may have used its grace to save what it had done.
+        let saves = |models: &Models| {
+            let life = models.life(pod, &self.setup.pods);
+            let cost = life.checkpoint.map_or(Span::ZERO, |checkpoint| checkpoint.cost);
+            cause.is_none() && life.saves_on_eviction && cost <= self.setup.fate.grace
+        };
+        let saved = match self.setup.models {
+            Some(models) if saves(models) => run.left,
+            _ => run.saved,
+        };
+        let lost = saved.minus(run.left);
+        if returns {
+            self.failures.keep(pod, saved, Work::alone(self.setup.truths[pod.index()].work));
+        } else {
+            self.failures.forget(pod);
+        }
+        match cause {
+            None => self.emit(Record::Evicted { pod, returns, lost }),
+            Some(cause) => self.emit(Record::Failed { pod, cause, returns, lost }),
+        }
         self.nos_gone(pod, run.placement.node);
         self.set_state_of(pod, State::Running, if returns { State::Waiting } else { State::Gone });
-        self.neighbours_changed(run.placement.node, &run.placement.grant, None);
+        self.part(&run, slot);
         match returns {
             true => {
                 self.waiting += 1;

@@ -458,7 +458,9 @@ impl<O: Observer> World<'_, '_, O> {
         let arrivals = self.next_arrival < self.setup.pods.pods.len();
         let Decider::Kube(kube) = &mut self.decider else { return };
         let cutting = self.nos.as_ref().is_some_and(super::nos::Nos::is_pending);
-        let outside = arrivals || cutting || self.disruptions.away != 0 || self.disruptions.to_come != 0;
+        let repairing = self.failures.is_pending();
+        let outside =
+            arrivals || cutting || repairing || self.disruptions.away != 0 || self.disruptions.to_come != 0;
         let binding = kube.api.as_ref().is_some_and(|api| !api.binding.is_empty());
         let idle = !outside && !binding && kube.slot_of.is_empty() && kube.in_flight.is_none();
         if idle && kube.is_stuck(self.waiting) {

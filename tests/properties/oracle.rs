@@ -39,7 +39,9 @@ fn subject(record: &Record<'_>) -> PodId {
         | Record::Resliced { .. }
         | Record::Plugin { .. }
         | Record::Planned { .. }
-        | Record::Applied { .. } => PodId(0),
+        | Record::Applied { .. }
+        | Record::Down { .. }
+        | Record::Up { .. } => PodId(0),
         Record::Arrived { pod }
         | Record::Refused { pod, .. }
         | Record::Bound { pod, .. }
@@ -47,6 +49,7 @@ fn subject(record: &Record<'_>) -> PodId {
         | Record::Finished { pod }
         | Record::Doomed { pod, .. }
         | Record::Evicted { pod, .. }
+        | Record::Failed { pod, .. }
         | Record::Returned { pod }
         | Record::GaveUp { pod }
         | Record::TurnedAway { pod }
@@ -145,7 +148,10 @@ impl Observer for Oracle<'_> {
                 assert!(self.world.scenario().models.sharing && self.running.contains_key(&pod));
             }
             Record::Doomed { .. } => {}
-            Record::Evicted { pod, returns } => {
+            Record::Down { node, gpu: Some(gpu), .. } => self.cluster.set_out(node, gpu, true),
+            Record::Up { node, gpu: Some(gpu) } => self.cluster.set_out(node, gpu, false),
+            Record::Down { gpu: None, .. } | Record::Up { gpu: None, .. } => {}
+            Record::Evicted { pod, returns, .. } | Record::Failed { pod, returns, .. } => {
                 self.cluster.release(self.world.pods().request(pod), &self.place(pod));
                 self.running.remove(&pod);
                 if returns {

@@ -9,7 +9,8 @@ use crate::cluster::spec::{
 use crate::gpu::{Catalogue, ProductSpec};
 use crate::partition::nos::Fix;
 use crate::partition::spec::{Choice as NosChoice, Geometries, NosSpec, PartitionerSpec};
-use crate::perf::Behavior;
+use crate::perf::failures::{Checkpoint, Failures, GpuFaults, Life, NodeFaults, RepairLaw};
+use crate::perf::{Behavior, FaultDomain, Mig, Mps as PerfMps, PairMode, PairRow, Threads, TimeSlicing};
 use crate::sched::spec::{
     ApiLimits, FitStrategy, GpuChoice, KubeSettings, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties,
     Weights,
@@ -449,6 +450,81 @@ fn nos() -> impl Strategy<Value = NosSpec> {
     })
 }
 
+fn share() -> impl Strategy<Value = f64> {
+    0.0..=1.0
+}
+
+fn life() -> impl Strategy<Value = Life> {
+    let checkpoint =
+        of((span(), span_or_none())).prop_map(|some| some.map(|(every, cost)| Checkpoint { every, cost }));
+    let spans = (span_or_none(), span_or_none());
+    (of((0..1_u64 << 40).prop_map(Mib)), spans, checkpoint, any::<bool>(), 0.0..1e6, share()).prop_map(
+        |(memory, (start_up, resume), checkpoint, saves_on_eviction, crashes_per_hour, fatal)| Life {
+            memory,
+            start_up,
+            checkpoint,
+            resume,
+            saves_on_eviction,
+            crashes_per_hour,
+            fatal,
+        },
+    )
+}
+
+fn behavior() -> impl Strategy<Value = Behavior> {
+    let numbers = (share(), 0.01..=1.0, of(share()));
+    (numbers, btree_map(1..=64_u8, 0.01..10.0, 0..3), life())
+        .prop_map(|((host, fill, demand), speeds, life)| Behavior { host, fill, demand, speeds, life })
+}
+
+fn models() -> impl Strategy<Value = ModelsSpec> {
+    let mig =
+        (0.1..2.0, 0.1..=1.0, 0.0..1.0).prop_map(|(kappa, full, residual)| Mig { kappa, full, residual });
+    let threads = select(vec![Threads::Plugin, Threads::Unlimited, Threads::Proportional]);
+    let mps = (0.0..1.0, 0.1..2.0, threads, 0.0..1.0)
+        .prop_map(|(alpha, capacity, threads, residual)| PerfMps { alpha, capacity, threads, residual });
+    let domain = select(vec![FaultDomain::Gpu, FaultDomain::Process]);
+    let memory = (0..1_u64 << 40).prop_map(Mib);
+    let slicing = (0.0..1.0, span(), memory, span_or_none(), domain, 0.0..1.0).prop_map(
+        |(loss, slice, context, out_of_memory_within, fault_domain, residual)| TimeSlicing {
+            loss,
+            slice,
+            context,
+            out_of_memory_within,
+            fault_domain,
+            residual,
+        },
+    );
+    let mode = select(vec![PairMode::Mps, PairMode::TimeSlicing]);
+    let pair = (mode, line(), line(), 0.1..10.0).prop_map(|(mode, class, beside, slowdown)| PairRow {
+        mode,
+        class,
+        beside,
+        slowdown,
+    });
+    let gpu = (0.0..1.0, share(), span_or_none(), span_or_none())
+        .prop_map(|(per_day, swapped, swap, reset)| GpuFaults { per_day, swapped, swap, reset });
+    let node = (0.0..1.0, span_or_none(), span_or_none())
+        .prop_map(|(per_day, repair, evicted_after)| NodeFaults { per_day, repair, evicted_after });
+    let law = select(vec![RepairLaw::Exponential, RepairLaw::Constant]);
+    let failures = (gpu, node, law, of(1..100_u32), span_or_none())
+        .prop_map(|(gpu, node, law, crews, mps_restart)| Failures { gpu, node, law, crews, mps_restart });
+    let classes = btree_map("[a-z]{1,9}", behavior(), 0..3);
+    let tables = (mig, mps, slicing, vec(pair, 0..3));
+    (any::<bool>(), behavior(), classes, tables, of(failures)).prop_map(
+        |(sharing, default, classes, (mig, mps, time_slicing, pairs), failures)| ModelsSpec {
+            sharing,
+            default,
+            classes,
+            mig,
+            mps,
+            time_slicing,
+            pairs,
+            failures,
+        },
+    )
+}
+
 fn scenario() -> impl Strategy<Value = Scenario> {
     let until = prop_oneof![
         Just(Until::LastDeparture),
@@ -462,9 +538,7 @@ fn scenario() -> impl Strategy<Value = Scenario> {
         gpus_shown,
         replications,
     });
-    let behavior = || (0.0..=1.0, 0.01..=1.0).prop_map(|(host, fill)| Behavior { host, fill });
-    let models = (any::<bool>(), behavior(), proptest::collection::btree_map("[a-z]{1,9}", behavior(), 0..3))
-        .prop_map(|(sharing, default, classes)| ModelsSpec { sharing, default, classes });
+    let models = models();
     (name(), any::<u64>(), gpus(), workload(), cluster(), scheduler(), nos(), models, report).prop_map(
         |(name, seed, gpus, workload, cluster, scheduler, nos, models, report)| Scenario {
             partitioner: match is_cut_on_demand(&cluster) {

@@ -102,7 +102,7 @@ impl Offered {
         let mut allocatable =
             vec![(ResourceId::CPU, class.cpu.0 as i64), (ResourceId::MEMORY, bytes(class.memory))];
         for (gpu, resource) in &self.0 {
-            let gpus = i64::from(class.gpus);
+            let gpus = cluster.gpus_in_service(node) as i64;
             let all = match (gpu.unit, &class.share) {
                 (Unit::Whole, Share::Whole) => gpus,
                 (Unit::Milli(_), Share::Milli) => 1_000 * gpus,

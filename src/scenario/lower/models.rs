@@ -1,0 +1,251 @@
+//! From the keys of the models to their parameters.
+
+use super::{Context, words};
+use crate::perf::failures::{Checkpoint, Failures, GpuFaults, Life, NodeFaults, RepairLaw};
+use crate::perf::{Behavior, FaultDomain, Mig, Mps, PairMode, PairRow, Threads, TimeSlicing};
+use crate::scenario::resolved::ModelsSpec;
+use crate::units::{Mib, Span};
+use crate::yaml::{Item, Lower, Problem, Record, Value, record};
+use std::collections::BTreeMap;
+
+words! {
+    Threads {
+        "plugin" => Threads::Plugin,
+        "unlimited" => Threads::Unlimited,
+        "proportional" => Threads::Proportional,
+    }
+    FaultDomain { "gpu" => FaultDomain::Gpu, "process" => FaultDomain::Process }
+    PairMode { "mps" => PairMode::Mps, "time-slicing" => PairMode::TimeSlicing }
+    RepairLaw { "exponential" => RepairLaw::Exponential, "constant" => RepairLaw::Constant }
+}
+
+impl<'a> Lower<Context<'a>> for ModelsSpec {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let sharing = r.take("sharing", context);
+            let life: Option<Item> = r.take("life", context);
+            let life = life.and_then(|item| life_of(item, context));
+            // Whatever is wrong with it, the classes are looked at.
+            let base = life.unwrap_or(Life::DEFAULT);
+            let default: Option<Item> = r.take("default", context);
+            let default = default.and_then(|item| behavior(item, base, context));
+            let classes: Option<Item> = r.take("classes", context);
+            let classes = classes.and_then(|item| behaviors(item, base, context));
+            let mig = r.take("mig", context);
+            let mps = r.take("mps", context);
+            let time_slicing = r.take("time_slicing", context);
+            let pairs = r.take("pairs", context);
+            let failures = r.optional("failures", context);
+            life?;
+            Some(ModelsSpec {
+                sharing: sharing?,
+                default: default?,
+                classes: classes?,
+                mig: mig?,
+                mps: mps?,
+                time_slicing: time_slicing?,
+                pairs: pairs?,
+                failures: failures?,
+            })
+        })
+    }
+}
+
+fn behaviors(item: Item, life: Life, context: &mut Context<'_>) -> Option<BTreeMap<String, Behavior>> {
+    let Value::Map(entries) = item.value else { return None };
+    // All are looked at, so that all that is wrong is said.
+    let made: Vec<Option<(String, Behavior)>> = entries
+        .into_iter()
+        .map(|(key, _, item)| Some((key.to_string(), behavior(item, life, context)?)))
+        .collect();
+    made.into_iter().collect()
+}
+
+fn named(word: &str) -> Behavior {
+    let named = Behavior::NAMED.into_iter().find(|(name, _)| *name == word);
+    named.expect("the table has the model's names").1
+}
+
+/// A behavior by name or by numbers, whose pods live by `life` where it does not say otherwise.
+fn behavior(item: Item, life: Life, context: &mut Context<'_>) -> Option<Behavior> {
+    if let Value::Choice(word, _) = item.value {
+        return Some(Behavior { life, ..named(word) });
+    }
+    let at = item.at.clone();
+    record(item, |r| {
+        let like: Option<Option<Item>> = r.optional("like", context);
+        let like = like?.and_then(|item| match item.value {
+            Value::Choice(word, _) => Some(named(word)),
+            _ => None,
+        });
+        let host: Option<Option<f64>> = r.optional("host", context);
+        let fill: Option<Option<f64>> = r.optional("fill", context);
+        let demand = r.optional("demand", context);
+        let speeds: Option<Item> = r.take("speeds", context);
+        let speeds = speeds.and_then(|item| speeds_of(item, context));
+        let life = partial_life(r, life, context);
+        let numbers = match (host?, fill?, like) {
+            (Some(host), Some(fill), _) => (host, fill),
+            (host, fill, Some(like)) => (host.unwrap_or(like.host), fill.unwrap_or(like.fill)),
+            _ => {
+                let message = "a behavior needs `host` and `fill`, or `like`";
+                let problem = Problem::new("missing-key", &at, message.to_owned());
+                context.complain(problem.help("`{host: 0.45, fill: 0.9}`, or `{like: medium}`"));
+                return None;
+            }
+        };
+        Some(Behavior { host: numbers.0, fill: numbers.1, demand: demand?, speeds: speeds?, life: life? })
+    })
+}
+
+/// Speeds by compute slices, `1` or `1g`.
+fn speeds_of(item: Item, context: &mut Context<'_>) -> Option<BTreeMap<u8, f64>> {
+    let Value::Map(entries) = item.value else { return None };
+    let mut speeds = BTreeMap::new();
+    let mut good = true;
+    for (key, at, item) in entries {
+        let slices = key.strip_suffix('g').unwrap_or(&key).parse::<u8>();
+        match (slices, f64::lower(item, context)) {
+            (Ok(slices @ 1..=64), Some(speed)) => _ = speeds.insert(slices, speed),
+            (Ok(1..=64), None) => good = false,
+            _ => {
+                let message = format!("`{key}` is no number of compute slices");
+                let problem = Problem::new("bad-value", &at, message);
+                context.complain(problem.help("write `1`, or `1g`"));
+                good = false;
+            }
+        }
+    }
+    good.then_some(speeds)
+}
+
+fn life_of(item: Item, context: &mut Context<'_>) -> Option<Life> {
+    record(item, |r| partial_life(r, Life::DEFAULT, context))
+}
+
+/// The keys of a life that are written, the others from `base`.
+fn partial_life(r: &mut Record, base: Life, context: &mut Context<'_>) -> Option<Life> {
+    let memory: Option<Option<Mib>> = r.optional("memory", context);
+    let start_up: Option<Option<Span>> = r.optional("start_up", context);
+    let checkpoint: Option<Option<Item>> = r.optional("checkpoint", context);
+    let checkpoint = checkpoint.map(|item| item.map(|item| checkpoint_of(item, context)));
+    let resume: Option<Option<Span>> = r.optional("resume", context);
+    let saves: Option<Option<bool>> = r.optional("saves_on_eviction", context);
+    let crashes: Option<Option<f64>> = r.optional("crashes_per_hour", context);
+    let fatal: Option<Option<f64>> = r.optional("fatal", context);
+    Some(Life {
+        memory: memory?.or(base.memory),
+        start_up: start_up?.unwrap_or(base.start_up),
+        checkpoint: match checkpoint? {
+            None => base.checkpoint,
+            Some(made) => made?,
+        },
+        resume: resume?.unwrap_or(base.resume),
+        saves_on_eviction: saves?.unwrap_or(base.saves_on_eviction),
+        crashes_per_hour: crashes?.unwrap_or(base.crashes_per_hour),
+        fatal: fatal?.unwrap_or(base.fatal),
+    })
+}
+
+fn checkpoint_of(item: Item, context: &mut Context<'_>) -> Option<Option<Checkpoint>> {
+    if let Value::Choice(..) = item.value {
+        return Some(None);
+    }
+    record(item, |r| {
+        let every = r.take("every", context);
+        let cost = r.take("cost", context);
+        Some(Some(Checkpoint { every: every?, cost: cost? }))
+    })
+}
+
+impl<'a> Lower<Context<'a>> for Mig {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let kappa = r.take("kappa", context);
+            let full = r.take("full", context);
+            let residual = r.take("residual", context);
+            Some(Mig { kappa: kappa?, full: full?, residual: residual? })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for Mps {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let alpha = r.take("alpha", context);
+            let capacity = r.take("capacity", context);
+            let threads = r.take("threads", context);
+            let residual = r.take("residual", context);
+            Some(Mps { alpha: alpha?, capacity: capacity?, threads: threads?, residual: residual? })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for TimeSlicing {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let loss = r.take("loss", context);
+            let slice = r.take("slice", context);
+            let memory = r.take("context", context);
+            let within = r.take("out_of_memory_within", context);
+            let fault_domain = r.take("fault_domain", context);
+            let residual = r.take("residual", context);
+            Some(TimeSlicing {
+                loss: loss?,
+                slice: slice?,
+                context: memory?,
+                out_of_memory_within: within?,
+                fault_domain: fault_domain?,
+                residual: residual?,
+            })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for PairRow {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let mode = r.take("mode", context);
+            let class = r.take("class", context);
+            let beside = r.take("beside", context);
+            let slowdown = r.take("slowdown", context);
+            Some(PairRow { mode: mode?, class: class?, beside: beside?, slowdown: slowdown? })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for Failures {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let gpu = r.take("gpu", context);
+            let node = r.take("node", context);
+            let law = r.take("law", context);
+            let crews = r.optional("crews", context);
+            let mps_restart = r.take("mps_restart", context);
+            Some(Failures { gpu: gpu?, node: node?, law: law?, crews: crews?, mps_restart: mps_restart? })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for GpuFaults {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let per_day = r.take("per_day", context);
+            let swapped = r.take("swapped", context);
+            let swap = r.take("swap", context);
+            let reset = r.take("reset", context);
+            Some(GpuFaults { per_day: per_day?, swapped: swapped?, swap: swap?, reset: reset? })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for NodeFaults {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let per_day = r.take("per_day", context);
+            let repair = r.take("repair", context);
+            let evicted_after = r.take("evicted_after", context);
+            Some(NodeFaults { per_day: per_day?, repair: repair?, evicted_after: evicted_after? })
+        })
+    }
+}

@@ -1,0 +1,277 @@
+//! Keys of the models: how fast pods run on slices and beside neighbours, what breaks, what is kept.
+
+use crate::yaml::{Alternative, Choice, Interval, Key, Kind, List, Object};
+
+const SHARE: Kind = Kind::Number(Interval::at_least(0.0).to(1.0));
+const ABOVE_ZERO: Kind = Kind::Number(Interval::above(0.0).to(1e6));
+const FROM_ZERO: Kind = Kind::Number(Interval::at_least(0.0).to(1e6));
+const SPAN: Kind = Kind::Span { positive: false };
+
+pub(super) static MODELS: Object = Object {
+    name: "the models",
+    doc: "How fast pods run on slices and beside neighbours, and what breaks.",
+    keys: &[
+        Key::default(
+            "sharing",
+            Kind::Bool,
+            "false",
+            "whether slower slices and neighbours are modelled; false runs everything at full speed",
+        ),
+        Key::default("default", BEHAVIOR, "saturating", "behavior of the classes that are not named"),
+        Key::default("classes", Kind::Map(&BEHAVIOR), "{}", "behavior by class"),
+        Key::default(
+            "life",
+            Kind::Object(&LIFE),
+            "{}",
+            "how pods start, save their work and crash, where a class does not say otherwise",
+        ),
+        Key::default("mig", Kind::Object(&MIG), "{}", "speed on MIG slices"),
+        Key::default("mps", Kind::Object(&MPS), "{}", "interference under MPS"),
+        Key::default("time_slicing", Kind::Object(&TIME_SLICING), "{}", "interference under time-slicing"),
+        Key::default("pairs", Kind::List(&PAIRS), "[]", "measured slowdowns, which win over the formulas"),
+        Key::optional(
+            "failures",
+            Kind::Object(&FAILURES),
+            "faults of GPUs and nodes, and repairs; {} takes the defaults",
+        ),
+    ],
+};
+
+const BEHAVIOR: Kind = Kind::Either(&[Kind::Object(&MEASURED), Kind::Choice(&NAMED)]);
+
+static MEASURED: Object = Object {
+    name: "a measured behavior",
+    doc: "What a class of pods does with a GPU, and how its pods live. `host` and `fill`, or `like`.",
+    keys: &[
+        Key::optional(
+            "like",
+            Kind::Choice(&NAMED),
+            "the behavior whose numbers hold where a key is left out",
+        ),
+        Key::optional("host", SHARE, "share of its run time alone in which the GPU is not the limit"),
+        Key::optional(
+            "fill",
+            Kind::Number(Interval::above(0.0).to(1.0)),
+            "share of the GPU that it can fill while it computes",
+        ),
+        Key::optional("demand", SHARE, "its demand under MPS, where that was fitted; else (1 − host) × fill"),
+        Key::default(
+            "speeds",
+            Kind::Map(&ABOVE_ZERO),
+            "{}",
+            "measured speeds on MIG slices, by compute slices",
+        ),
+        Key::optional("memory", Kind::Memory, "GPU memory of a pod; else what its trace says"),
+        Key::optional("start_up", SPAN, "time at every start, beyond what run times contain"),
+        Key::optional("checkpoint", CHECKPOINTS, "checkpoints, or none"),
+        Key::optional("resume", SPAN, "time more at a start from a checkpoint"),
+        Key::optional("saves_on_eviction", Kind::Bool, "whether it saves its work when it is asked to go"),
+        Key::optional("crashes_per_hour", FROM_ZERO, "crashes in an hour of running"),
+        Key::optional("fatal", SHARE, "share of its crashes that are fatal GPU faults"),
+    ],
+};
+
+static NAMED: Choice = Choice {
+    name: "a behavior",
+    doc: "What a class of pods does with a GPU.",
+    alternatives: &[
+        Alternative::word("saturating", "Big-batch CNN or transformer training: host .05, fill 1."),
+        Alternative::word("medium", "GNN or embedding training: host .45, fill .90."),
+        Alternative::word("light", "Small-image training: host .50, fill .55."),
+        Alternative::word("small-batch", "Inference at batch 4 to 8: host .15, fill .35."),
+        Alternative::word("launch-bound", "Inference at batch 1 or 2: host .30, fill .14."),
+        Alternative::word("host-bound", "Training starved by its input: host .90, fill .80."),
+    ],
+};
+
+const CHECKPOINTS: Kind = Kind::Either(&[Kind::Object(&CHECKPOINT), Kind::Choice(&NO_CHECKPOINT)]);
+
+static NO_CHECKPOINT: Choice = Choice {
+    name: "no checkpoints",
+    doc: "What a pod keeps of its work.",
+    alternatives: &[Alternative::word("none", "Nothing: it restarts from zero.")],
+};
+
+static CHECKPOINT: Object = Object {
+    name: "checkpoints",
+    doc: "What a pod keeps of its work.",
+    keys: &[
+        Key::required(
+            "every",
+            Kind::Span { positive: true },
+            "work between two of them, as time alone on a full GPU; the end of a pod takes none",
+        ),
+        Key::default("cost", SPAN, "0s", "time that one takes; no work is done meanwhile"),
+    ],
+};
+
+static LIFE: Object = Object {
+    name: "the life of pods",
+    doc: "How pods start, save their work and crash.",
+    keys: &[
+        Key::optional("memory", Kind::Memory, "GPU memory of a pod; else what its trace says"),
+        Key::default("start_up", SPAN, "0s", "time at every start, beyond what run times contain"),
+        Key::default("checkpoint", CHECKPOINTS, "none", "checkpoints, or none"),
+        Key::default("resume", SPAN, "25s", "time more at a start from a checkpoint"),
+        Key::default(
+            "saves_on_eviction",
+            Kind::Bool,
+            "false",
+            "whether it saves its work when it is asked to go",
+        ),
+        Key::default("crashes_per_hour", FROM_ZERO, "0", "crashes in an hour of running"),
+        Key::default("fatal", SHARE, "0.2", "share of its crashes that are fatal GPU faults"),
+    ],
+};
+
+static MIG: Object = Object {
+    name: "the model of MIG",
+    doc: "Speed of a pod on k of K compute slices: f(k) = min(1, κ·k/K), S = h + (1−h)·max(1, d/f).",
+    keys: &[
+        Key::default("kappa", ABOVE_ZERO, "1.1", "κ: compute that a slice gives beyond its share"),
+        Key::default(
+            "full",
+            Kind::Number(Interval::above(0.0).to(1.0)),
+            "1",
+            "speed of the full instance against the GPU with MIG off",
+        ),
+        Key::default(
+            "residual",
+            FROM_ZERO,
+            "0",
+            "slowdown by each busy compute slice of the other instances",
+        ),
+    ],
+};
+
+static MPS: Object = Object {
+    name: "the model of MPS",
+    doc: "S = max(1 + α·Σ u of the others, Σ u ÷ C), with u the demands.",
+    keys: &[
+        Key::default("alpha", FROM_ZERO, "0.1", "α: slowdown by each unit of the neighbours' demand"),
+        Key::default("capacity", ABOVE_ZERO, "1", "C: demand that a GPU serves before it saturates"),
+        Key::default("threads", Kind::Choice(&THREADS), "plugin", "who limits the threads of clients"),
+        Key::default("residual", FROM_ZERO, "0", "σ of the seeded residual between pods"),
+    ],
+};
+
+static THREADS: Choice = Choice {
+    name: "limits of threads",
+    doc: "Who limits the threads of MPS clients.",
+    alternatives: &[
+        Alternative::word(
+            "plugin",
+            "As device plugins do: 100 ÷ replicas percent; memory slices have no limit.",
+        ),
+        Alternative::word("unlimited", "Nobody."),
+        Alternative::word(
+            "proportional",
+            "Everybody: as replicas, and memory slices to their share of the memory.",
+        ),
+    ],
+};
+
+static TIME_SLICING: Object = Object {
+    name: "the model of time-slicing",
+    doc: "A closed network of a GPU that serves in equal turns, and of hosts.",
+    keys: &[
+        Key::default("loss", FROM_ZERO, "0.11", "ε: loss while two or more pods want the GPU"),
+        Key::default("slice", Kind::Span { positive: true }, "2ms", "q: length of a time slice"),
+        Key::default("context", Kind::Memory, "512MiB", "memory that the context of each process takes"),
+        Key::default(
+            "out_of_memory_within",
+            SPAN,
+            "60s",
+            "longest time until a pod that finds no memory fails",
+        ),
+        Key::default("fault_domain", Kind::Choice(&DOMAINS), "gpu", "who goes down with a fatal GPU fault"),
+        Key::default("residual", FROM_ZERO, "0", "σ of the seeded residual between pods"),
+    ],
+};
+
+static DOMAINS: Choice = Choice {
+    name: "a fault domain",
+    doc: "Who goes down with a fatal GPU fault under time-slicing.",
+    alternatives: &[
+        Alternative::word("gpu", "All pods of the GPU, as the device plugin documents."),
+        Alternative::word("process", "The pod that raised it alone."),
+    ],
+};
+
+static PAIRS: List = List { of: Kind::Object(&PAIR), name: "pairs", filled: false };
+
+static PAIR: Object = Object {
+    name: "a measured pair",
+    doc: "Slowdown of a class beside another.",
+    keys: &[
+        Key::required("mode", Kind::Choice(&PAIR_MODES), "the mode in which it was measured"),
+        Key::required("class", Kind::Line, "the class that is slowed"),
+        Key::required("beside", Kind::Line, "the class beside it"),
+        Key::required("slowdown", ABOVE_ZERO, "run time beside it ÷ run time alone"),
+    ],
+};
+
+static PAIR_MODES: Choice = Choice {
+    name: "a shared mode",
+    doc: "A mode in which pods slow each other.",
+    alternatives: &[
+        Alternative::word("mps", "MPS, memory slices and replicas alike."),
+        Alternative::word("time-slicing", "Time-slicing."),
+    ],
+};
+
+static FAILURES: Object = Object {
+    name: "failures",
+    doc: "Faults of GPUs and nodes, as Poisson processes in calendar time, and repairs.",
+    keys: &[
+        Key::default("gpu", Kind::Object(&GPU_FAULTS), "{}", "faults of GPUs"),
+        Key::default("node", Kind::Object(&NODE_FAULTS), "{}", "faults of nodes beside those of their GPUs"),
+        Key::default("law", Kind::Choice(&LAWS), "exponential", "distribution of repair times"),
+        Key::optional(
+            "crews",
+            Kind::Integer(1, 1_000_000),
+            "GPUs and nodes that are repaired at once; without it all are",
+        ),
+        Key::default(
+            "mps_restart",
+            SPAN,
+            "10s",
+            "mean time of a restart of the MPS server after a fatal fault",
+        ),
+    ],
+};
+
+static GPU_FAULTS: Object = Object {
+    name: "faults of GPUs",
+    doc: "Hardware faults of GPUs.",
+    keys: &[
+        Key::default("per_day", FROM_ZERO, "0.0003", "faults of one GPU a day"),
+        Key::default("swapped", SHARE, "1", "share of them after which the hardware is swapped"),
+        Key::default("swap", SPAN, "24h", "mean time of a swap"),
+        Key::default("reset", SPAN, "60s", "mean time of a reset, after the others"),
+    ],
+};
+
+static NODE_FAULTS: Object = Object {
+    name: "faults of nodes",
+    doc: "Faults of nodes beside those of their GPUs.",
+    keys: &[
+        Key::default("per_day", FROM_ZERO, "0.0014", "faults of one node a day"),
+        Key::default("repair", SPAN, "600s", "mean time until it is back"),
+        Key::default(
+            "evicted_after",
+            SPAN,
+            "340s",
+            "after so long its pods are created anew elsewhere, if it is not back before",
+        ),
+    ],
+};
+
+static LAWS: Choice = Choice {
+    name: "a law of repair times",
+    doc: "Distribution of repair times.",
+    alternatives: &[
+        Alternative::word("exponential", "Exponential with the mean that is given."),
+        Alternative::word("constant", "Always as long as is given."),
+    ],
+};
