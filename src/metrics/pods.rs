@@ -60,7 +60,7 @@ pub struct Line {
     pub bound: Time,
     /// When it left; meaningful once it did, and until then when it last began to wait or to run.
     pub left: Time,
-    /// All the time it has waited, also after it lost a place, until it last began to run.
+    /// All the time it has waited, also after it lost a place, until it last began to run or left.
     pub waited: Span,
     /// All the time it has had a place, until it last lost it.
     pub ran: Span,
@@ -133,6 +133,9 @@ impl PodLog {
 
     fn leave(&mut self, pod: PodId, at: Time, fate: Fate) {
         let line = self.line(pod);
+        if line.fate == Fate::Waiting {
+            line.waited = line.waited + at.since(line.left);
+        }
         (line.left, line.fate) = (at, fate);
     }
 }

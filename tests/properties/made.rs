@@ -1,14 +1,17 @@
 //! Scenarios made by chance: small, crowded, and of everything something.
 
 use proptest::collection::vec;
+use proptest::option::of;
 use proptest::prelude::*;
+use proptest::sample::select;
 use slicewise::cluster::spec::{
     Amounts, ClusterSpec, EventKind, EventSpec, Gpus, Holders, Mode, Mps, NodeGroup, RecutSpec, Taint,
 };
 use slicewise::experiment::{World, prepare};
 use slicewise::partition::nos::Fixes;
 use slicewise::partition::spec::{Choice, Geometries, NosSpec, PartitionerSpec};
-use slicewise::perf::Behavior;
+use slicewise::perf::failures::{Checkpoint, Failures, GpuFaults, Life, NodeFaults, RepairLaw};
+use slicewise::perf::{Behavior, FaultDomain, Mig, Mps as PerfMps, PairMode, PairRow, Threads, TimeSlicing};
 use slicewise::scenario::resolved::{ModelsSpec, ReportSpec, Scenario, WorkloadSpec};
 use slicewise::sched::spec::{GpuChoice, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties};
 use slicewise::units::{Mib, MilliCpu, Span, Time};
@@ -38,6 +41,8 @@ pub(crate) struct Case {
     pub(crate) policy: Policy,
     /// Whether nos cuts MIG and MPS nodes, with all quirks mended, with chance.
     pub(crate) nos: Option<(bool, bool)>,
+    /// What breaks, and what is kept.
+    pub(crate) models: Option<ModelsSpec>,
 }
 
 /// What is said of pods that must go.
@@ -146,6 +151,7 @@ fn small() -> impl Strategy<Value = Case> {
             events: Vec::new(),
             policy: Policy::default(),
             nos: None,
+            models: None,
         }
     })
 }
@@ -358,11 +364,13 @@ impl Case {
             cluster: ClusterSpec { nodes: groups.clone(), events: self.events(), ..ClusterSpec::default() },
             scheduler,
             partitioner: self.partitioner(),
-            models: ModelsSpec {
+            models: self.models.clone().unwrap_or_else(|| ModelsSpec {
                 sharing: self.sharing,
-                classes: classes.map(|(name, i)| ((*name).to_owned(), Behavior::NAMED[i].1)).collect(),
+                classes: classes
+                    .map(|(name, i)| ((*name).to_owned(), Behavior::NAMED[i].1.clone()))
+                    .collect(),
                 ..ModelsSpec::default()
-            },
+            }),
             report: ReportSpec::default(),
         };
         let groups: Vec<_> = groups.into_iter().map(|group| (group, false)).collect();
@@ -447,6 +455,55 @@ pub(crate) fn disturbance() -> impl Strategy<Value = (Vec<(u64, usize, u8)>, Pol
         meek,
     });
     (vec(event, 0..12), policy)
+}
+
+/// All models on, with faults of everything every few minutes.
+pub(crate) fn trouble() -> impl Strategy<Value = ModelsSpec> {
+    let second = |most: u64| (0..most).prop_map(Span::from_secs);
+    let checkpoint = of((1_u64..30, second(3)))
+        .prop_map(|some| some.map(|(every, cost)| Checkpoint { every: Span::from_secs(every), cost }));
+    let memory = of((0..50_u64).prop_map(|gib| Mib(gib * 1_024)));
+    let rate = || select(vec![0.0, 30.0, 120.0]);
+    let life = (memory, second(5), checkpoint, second(5), any::<bool>(), rate(), select(vec![0.0, 0.2, 1.0]))
+        .prop_map(|(memory, start_up, checkpoint, resume, saves_on_eviction, crashes_per_hour, fatal)| {
+            Life { memory, start_up, checkpoint, resume, saves_on_eviction, crashes_per_hour, fatal }
+        });
+    let day = || select(vec![0.0, 20.0, 60.0]);
+    let law = select(vec![RepairLaw::Exponential, RepairLaw::Constant]);
+    let failures =
+        (day(), day(), law, of(2_u32..5), second(11)).prop_map(|(gpu, node, law, crews, repair)| Failures {
+            gpu: GpuFaults { per_day: gpu, swapped: 0.5, swap: repair, reset: Span::from_secs(3) },
+            node: NodeFaults { per_day: node, repair, evicted_after: Span::from_secs(20) },
+            law,
+            crews,
+            mps_restart: Span::from_secs(2),
+        });
+    let residual = || select(vec![0.0, 0.2]);
+    let tables = (residual(), residual(), any::<bool>(), any::<bool>());
+    let sharing = any::<bool>();
+    (sharing, vec(life, 3..=3), of(failures), tables).prop_map(|(sharing, lives, failures, tables)| {
+        let (mps, mig, domain, pairs) = tables;
+        let classes = ["a", "b", "c"].iter().zip([1, 3, 5]).zip(lives);
+        let pair = |mode| PairRow { mode, class: "a".to_owned(), beside: "b".to_owned(), slowdown: 1.7 };
+        ModelsSpec {
+            sharing,
+            classes: classes
+                .map(|((name, i), life)| {
+                    ((*name).to_owned(), Behavior { life, ..Behavior::NAMED[i].1.clone() })
+                })
+                .collect(),
+            mig: Mig { residual: mig, ..Mig::default() },
+            mps: PerfMps { residual: mps, threads: Threads::Proportional, ..PerfMps::default() },
+            time_slicing: TimeSlicing {
+                residual: mps,
+                fault_domain: if domain { FaultDomain::Gpu } else { FaultDomain::Process },
+                ..TimeSlicing::default()
+            },
+            pairs: if pairs { vec![pair(PairMode::Mps), pair(PairMode::TimeSlicing)] } else { Vec::new() },
+            failures,
+            ..ModelsSpec::default()
+        }
+    })
 }
 
 impl Node {
