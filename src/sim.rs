@@ -7,6 +7,7 @@
 mod api;
 pub mod check;
 mod disruption;
+mod gates;
 mod kube;
 mod nos;
 
@@ -18,9 +19,11 @@ use crate::record::{Observer, Plugins, Reasons, Record};
 use crate::sched::{Decision, Scheduler};
 use crate::units::{Span, Speed, Time, Work};
 use crate::workload::Truth;
+use crate::workload::policy::Gates;
 use crate::workload::view::Pods;
 use disruption::Disruptions;
 pub use disruption::Fate;
+use gates::Gated;
 pub use kube::KubeScheduler;
 use nos::Nos;
 pub use nos::NosSetup;
@@ -42,6 +45,8 @@ pub enum Event {
     Drain,
     /// An evicted pod is created anew.
     Return,
+    /// The gates of this pod are lifted.
+    Ungate,
     /// The next pods are created.
     Arrive,
     /// The partitioner, an agent of its or a device plugin does something.
@@ -56,7 +61,7 @@ pub enum Event {
 
 impl Event {
     /// All kinds by rank.
-    const RANKED: [Event; 12] = [
+    const RANKED: [Event; 13] = [
         // kube-scheduler's own clocks come before what the world does at the same instant.
         Event::Timer,
         // What frees room comes before what asks for it: a pod that arrives as another leaves
@@ -69,6 +74,7 @@ impl Event {
         Event::Planned,
         Event::Drain,
         Event::Return,
+        Event::Ungate,
         // Everybody of an instant stands in the queue before the scheduler looks.
         Event::Arrive,
         // What the partitioner changes is there when the scheduler looks.
@@ -114,6 +120,8 @@ pub struct Setup<'a> {
     pub planned: &'a [Planned],
     /// What becomes of pods that must go.
     pub fate: Fate<'a>,
+    /// What keeps pods from being scheduled at first.
+    pub gates: &'a Gates,
     /// Who cuts GPUs on demand.
     pub nos: Option<NosSetup<'a>>,
 }
@@ -159,6 +167,7 @@ pub fn run(
         departed: 0,
         reasons: Reasons::default(),
         disruptions: Disruptions::new(setup.fate.budgets, setup.planned.len()),
+        gated: Gated::new(setup.gates),
         nos: setup.nos.map(|nos| Nos::new(nos, setup.pods.requests, setup.pods.slices)),
         setup,
         cluster,
@@ -191,6 +200,7 @@ pub fn run(
             Event::Planned => world.planned(event.target),
             Event::Drain => world.drain(NodeId(event.target)),
             Event::Return => world.come_back(PodId(event.target)),
+            Event::Ungate => world.ungate(PodId(event.target)),
             Event::Arrive => world.arrive(),
             Event::Partitioner => world.partitioner(event.epoch),
             Event::CycleEnd => world.cycle_end(),
@@ -239,6 +249,7 @@ struct World<'a, 'o, O> {
     departed: u64,
     reasons: Reasons,
     disruptions: Disruptions,
+    gated: Gated<'a>,
     nos: Option<Nos<'a>>,
     observer: &'o mut O,
 }
@@ -281,9 +292,11 @@ impl<O: Observer> World<'_, '_, O> {
             }
             if self.can_ever_fit(first) {
                 self.set_state(first, State::Unborn, State::Waiting);
-                self.enqueue(first);
                 self.waiting += u64::from(pod.gang);
-                self.fresh.push(first);
+                if !self.gate(first) {
+                    self.enqueue(first);
+                    self.fresh.push(first);
+                }
             } else {
                 let reason = match &mut self.decider {
                     Decider::Ideal(scheduler) => scheduler.never_fits(first, &mut self.reasons),
@@ -332,7 +345,10 @@ impl<O: Observer> World<'_, '_, O> {
     }
 
     fn leave_queue(&mut self, first: PodId, record: impl Fn(PodId) -> Record<'static>) {
+        let was_gated = self.leave_gates(first);
         match &mut self.decider {
+            // It was never told of a pod that gates hold.
+            Decider::Ideal(_) if was_gated => {}
             Decider::Ideal(scheduler) => scheduler.withdraw(first),
             Decider::Kube(kube) => kube.withdraw(first, self.calendar.now()),
         }

@@ -32,6 +32,7 @@ pub fn write_pods(runs: &[Run], out: &mut dyn Write) -> io::Result<()> {
         "attempts",
         "preemptions",
         "last_refusal",
+        "gated_s",
     ])?;
     for run in runs {
         write_run(run, &mut csv)?;
@@ -55,7 +56,7 @@ fn write_run(run: &Run, csv: &mut csv::Writer<&mut dyn Write>) -> io::Result<()>
             };
             format!("{name}: {amount}")
         });
-        let row: [&str; 18] = [
+        let row: [&str; 19] = [
             &run.result.name,
             &workload.names.get(id),
             &workload.classes[pod.class.index()],
@@ -74,6 +75,7 @@ fn write_run(run: &Run, csv: &mut csv::Writer<&mut dyn Write>) -> io::Result<()>
             &line.attempts.to_string(),
             &line.evictions.to_string(),
             &line.last_reason.map_or_else(String::new, |reason| run.log.reasons.text(reason)),
+            &run.log.gated(id).map_or_else(String::new, |held| seconds(held.0)),
         ];
         csv.write_record(row)?;
     }

@@ -197,7 +197,12 @@ impl Observer for Checker<'_> {
                 self.totals.arrived += 1;
                 self.waiting += 1;
             }
-            Record::Refused { .. } | Record::Doomed { .. } | Record::Returned { .. } => {}
+            Record::Refused { .. }
+            | Record::Unbound { .. }
+            | Record::Gated { .. }
+            | Record::Ungated { .. }
+            | Record::Doomed { .. }
+            | Record::Returned { .. } => {}
             Record::Evicted { pod, returns } => self.evicted(pod, returns),
             Record::Bound { pod, node, grant, speed } => self.bound(pod, node, grant, speed),
             Record::SpeedChanged { pod, speed } => self.speed_changed(pod, speed),
