@@ -9,6 +9,8 @@
 //! different ones: MIG and MPS care how much of the GPU a pod can fill, time-slicing how much of
 //! its time it wants it.
 
+pub mod fit;
+
 use crate::cluster::Share;
 use crate::id::ClassId;
 use crate::units::Speed;

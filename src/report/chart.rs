@@ -32,6 +32,8 @@ pub(super) enum Key {
     Limit,
     /// A bar.
     Bar(Ink),
+    /// A marker of this color and form.
+    Mark(Ink, usize),
 }
 
 const DASHES: [&[f64]; 4] = [&[], &[9.0, 4.0], &[3.0, 3.0], &[12.0, 3.0, 3.0, 3.0]];
@@ -50,22 +52,24 @@ fn dash(line: usize) -> &'static [f64] {
     DASHES[(line + 2 * (line / SERIES_COLORS)) % DASHES.len()]
 }
 
+/// How far a marker of a line reaches from its point.
+const MARKER: f64 = 4.5;
+
 /// A marker's corners around a point.
-fn marker(line: usize, (x, y): Point) -> Vec<Point> {
-    const R: f64 = 4.5;
+fn marker(form: usize, radius: f64, (x, y): Point) -> Vec<Point> {
     let around = |corners: usize, turn: f64, r: f64| -> Vec<Point> {
         (0..corners)
             .map(|i| (i as f64 / corners as f64 + turn) * std::f64::consts::TAU)
             .map(|angle| (x + r * libm::sin(angle), y - r * libm::cos(angle)))
             .collect()
     };
-    match line % 6 {
-        0 => around(16, 0.0, R),
-        1 => around(4, 0.125, R * 1.2),
-        2 => around(3, 0.0, R * 1.35),
-        3 => around(4, 0.0, R * 1.25),
-        4 => around(3, 0.5, R * 1.35),
-        _ => around(5, 0.0, R * 1.2),
+    match form % 6 {
+        0 => around(16, 0.0, radius),
+        1 => around(4, 0.125, radius * 1.2),
+        2 => around(3, 0.0, radius * 1.35),
+        3 => around(4, 0.0, radius * 1.25),
+        4 => around(3, 0.5, radius * 1.35),
+        _ => around(5, 0.0, radius * 1.2),
     }
 }
 
@@ -87,7 +91,7 @@ pub(super) fn heading(picture: &mut Picture, legend: &[(Key, String)]) -> f64 {
             (x, y) = (10.0, y + ROW);
         }
         sample(picture, *key, (x, y - 4.0));
-        let start = if matches!(key, Key::Bar(_)) { 20.0 } else { SAMPLE };
+        let start = if matches!(key, Key::Bar(_) | Key::Mark(..)) { 20.0 } else { SAMPLE };
         picture.text((x + start, y), name, LABEL, Ink::Text, Anchor::Start);
         x += taken - SAMPLE + start;
     }
@@ -98,16 +102,17 @@ fn sample(picture: &mut Picture, key: Key, (x, y): Point) {
     match key {
         Key::Line(line) => {
             picture.line(vec![(x, y), (x + 28.0, y)], Ink::Series(line), 2.0, dash(line));
-            shape(picture, line, (x + 14.0, y));
+            shape(picture, Ink::Series(line), line, MARKER, (x + 14.0, y));
         }
         Key::Limit => picture.line(vec![(x, y), (x + 28.0, y)], Ink::Muted, 1.5, LIMIT_DASH),
         Key::Bar(ink) => picture.rect((x, y - 6.0), (14.0, 12.0), ink),
+        Key::Mark(ink, form) => shape(picture, ink, form, MARKER, (x + 7.0, y)),
     }
 }
 
-fn shape(picture: &mut Picture, line: usize, at: Point) {
-    let points = marker(line, at);
-    picture.marks.push(super::picture::Mark::Shape { points, ink: Ink::Series(line) });
+/// A marker of one of six forms.
+pub(super) fn shape(picture: &mut Picture, ink: Ink, form: usize, radius: f64, at: Point) {
+    picture.marks.push(super::picture::Mark::Shape { points: marker(form, radius, at), ink });
 }
 
 /// A plot's rectangle and scales.
@@ -224,7 +229,7 @@ fn draw_line(picture: &mut Picture, plot: &Plot, points: Vec<Point>, line: usize
     let pattern = if lines < 2 { &[] } else { dash(line) };
     picture.line(points, Ink::Series(line), 2.0, pattern);
     for place in places {
-        shape(picture, line, place);
+        shape(picture, Ink::Series(line), line, MARKER, place);
     }
 }
 
