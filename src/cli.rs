@@ -7,6 +7,7 @@
 mod args;
 mod check;
 mod export;
+mod fit;
 mod gpus;
 mod plan;
 mod probe;
@@ -125,6 +126,7 @@ fn dispatch(args: Args) -> ExitCode {
         Verb::Trace(TraceVerb::Inspect(verb)) => trace::inspect(verb, &terminal),
         Verb::Trace(TraceVerb::Generate(verb)) => trace::generate(verb, &terminal),
         Verb::Gpus(verb) => gpus::gpus(verb, &terminal),
+        Verb::Fit(verb) => fit::fit(verb, &terminal),
         Verb::Check(verb) => check::check(verb, &terminal),
         Verb::Plan(verb) => plan::plan(verb, &terminal),
         Verb::Validate(verb) => validate::validate(verb, &terminal),

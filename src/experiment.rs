@@ -14,6 +14,9 @@ pub use inputs::{Inputs, QUICKSTART, QUICKSTART_TRACE};
 pub use moment::moment;
 pub use pods_csv::write_pods;
 
+#[cfg(test)]
+mod tests;
+
 use crate::cluster::spec::NodeGroup;
 use crate::cluster::{Cluster, GPU_PARTS, NodeClass, Planned, Share};
 use crate::diag::Diagnostic;
@@ -24,14 +27,14 @@ use crate::partition::nos::{Settings, Tables};
 use crate::partition::spec::{Choice, PartitionerSpec};
 use crate::perf::{Behavior, Behaviors, Model, Models, PairRow, Printed, SpeedModel};
 use crate::record::{Observer, Record};
-use crate::scenario::resolved::{Scenario, ScenarioFile, Until};
+use crate::scenario::resolved::{Scenario, ScenarioFile, Until, WorkloadSpec};
 use crate::sched::Scheduler;
 use crate::sched::score::{Score, Scores};
 use crate::sched::spec::Profile;
 use crate::sim::check::Checker;
 use crate::sim::{self, Decider, Fate, KubeScheduler, NosSetup, Outcome, Setup};
 use crate::units::{Mib, Time};
-use crate::workload::policy::{self, Budgets};
+use crate::workload::policy::{self, Budgets, Gates, Of};
 use crate::workload::request::{Request, Rule, Sharing, SliceNames, Translation, share_milli};
 use crate::workload::view::Pods;
 use crate::workload::{Demand, GpuDemand, Workload};
@@ -54,6 +57,7 @@ pub struct World {
     planned: Vec<Planned>,
     nos: Option<NosWorld>,
     budgets: Budgets,
+    gates: Gates,
     scores: Scores,
     models: Option<Models>,
     /// Parts of a GPU that each demand keeps busy when it has all it asks for.
@@ -120,7 +124,10 @@ pub fn prepare(
     let scores = Scores::by_name(names, own)
         .map_err(|name| vec![error("unknown-name", format!("no score is called `{name}`"), None)])?;
     if scenario.scheduler.profile != Profile::Ideal && workload.pods.iter().any(|pod| pod.gang != 1) {
-        let message = "its pods start in gangs, and kube-scheduler places each pod by itself".to_owned();
+        // GenericWorkload and GangScheduling are alpha in 1.35 and off by default.
+        let message = "its pods start in gangs, and kube-scheduler places each pod by itself \
+                       (1.35 has gangs behind alpha gates alone, which are not modelled)"
+            .to_owned();
         let help = "say `scheduler: {profile: ideal}`, which starts gangs together".to_owned();
         return Err(vec![error("gangs", message, Some(help))]);
     }
@@ -141,6 +148,11 @@ pub fn prepare(
         }),
     };
     let budgets = Budgets::new(&scenario.workload.disruption_budgets, &workload);
+    let gates = match scenario.scheduler.profile {
+        // The field came with Kubernetes 1.26.
+        Profile::Kube1_25 => Gates::default(),
+        Profile::Kube1_35 | Profile::Ideal => Gates::new(&scenario.workload.scheduling_gates, &workload),
+    };
     let (requests, shape_of) = shapes(&by_demand);
     let demand_parts =
         workload.demands.iter().map(|d| parts(d.gpu, &workload, &translation, catalogue)).collect();
@@ -157,6 +169,7 @@ pub fn prepare(
         planned,
         nos,
         budgets,
+        gates,
         scores,
         models,
         demand_parts,
@@ -331,6 +344,22 @@ fn notes(
         let names: Vec<&str> = named.iter().map(|name| name.as_str()).collect();
         notes.push(format!("No pod is of these classes, which the models name: {}.", names.join(", ")));
     }
+    for (what, name, of) in chosen_pods(&scenario.workload) {
+        for unknown in of.unknown(workload) {
+            notes.push(format!("The {what} `{name}` names `{unknown}`, which no pod has."));
+        }
+    }
+    let gated = !scenario.workload.scheduling_gates.is_empty();
+    notes.extend(gated.then(|| match scenario.scheduler.profile {
+        Profile::Kube1_25 => "Scheduling gates came with Kubernetes 1.26: under kube-1.25 pods have none.",
+        _ => "Waits count from a pod's creation, with the time that its scheduling gates hold it (`gated_s` in pods.csv).",
+    }.to_owned()));
+    if scenario.scheduler.profile != Profile::Ideal && 0.0 < scenario.scheduler.kube.bind_failures {
+        let share = scenario.scheduler.kube.bind_failures * 100.0;
+        notes.push(format!(
+            "{share} % of the bindings fail, drawn by the seed (scheduler.kube.bind_failures)."
+        ));
+    }
     if 1 < scenario.report.replications && !scenario.varies_by_seed() {
         notes.push(
             "Seeds vary nothing here (no pod and no place is drawn): one run says all, and there is no interval."
@@ -354,6 +383,15 @@ fn notes(
     notes
 }
 
+/// What the workload says of some of its pods: what it is, its name, and which pods.
+fn chosen_pods(workload: &WorkloadSpec) -> impl Iterator<Item = (&'static str, &str, &Of)> {
+    let classes = workload.priority_classes.iter();
+    let classes = classes.filter_map(|c| Some(("priority class", &*c.name, c.of.as_ref()?)));
+    let budgets = workload.disruption_budgets.iter().map(|b| ("disruption budget", &*b.name, &b.of));
+    let gates = workload.scheduling_gates.iter().map(|g| ("scheduling gate", &*g.name, &g.of));
+    classes.chain(budgets).chain(gates)
+}
+
 impl World {
     /// The pods as policies see them.
     #[must_use]
@@ -371,6 +409,12 @@ impl World {
     #[must_use]
     pub fn workload(&self) -> &Workload {
         &self.workload
+    }
+
+    /// What keeps pods from being scheduled at first.
+    #[must_use]
+    pub fn gates(&self) -> &Gates {
+        &self.gates
     }
 
     /// The cluster, empty.
@@ -422,6 +466,7 @@ impl World {
                 evicted: self.scenario.workload.evicted,
                 budgets: &self.budgets,
             },
+            gates: &self.gates,
             nos: self.nos(),
         };
         sim::run(setup, self.cluster.clone(), decider, &mut (&mut checker, observer))

@@ -12,8 +12,9 @@
 //!
 //! ```text
 //! 9 roof       cli                        words on the command line -> a verb; the only printing
-//! 8 verbs      check experiment plan validate  others' files judged · a scenario -> runs -> results ·
-//!                                         how to cut now · a layout against a device
+//! 8 verbs      check experiment fit plan validate  others' files judged · a scenario -> runs -> results ·
+//!                                         measured steps -> parameters · how to cut now · a layout
+//!                                         against a device
 //! 7 papers     scenario report            what to run · what came out
 //! 6 worlds     sim trace device           the imagined cluster · the recorded one · the real one
 //! 5 judgement  sched metrics              what to do next · how well it went
@@ -88,6 +89,7 @@ pub mod scenario;
 
 pub mod check;
 pub mod experiment;
+pub mod fit;
 pub mod plan;
 pub mod validate;
 

@@ -20,6 +20,8 @@ mod slicing;
 pub use behavior::Behavior;
 pub use parameters::{FaultDomain, Mig, Mps, PairMode, PairRow, Printed, Threads, TimeSlicing};
 
+pub mod fit;
+
 use crate::cluster::Share;
 use crate::id::{BehaviorId, PodId};
 use crate::rng::Stream;
@@ -155,8 +157,7 @@ impl Model {
         let demand = |r: &Resident| self.behavior(r).demand(limit(r));
         let total: f64 = residents.iter().map(demand).sum();
         for resident in residents {
-            let others = total - demand(resident);
-            let shared = (1.0 + self.mps.alpha * others).max(total / self.mps.capacity).max(1.0);
+            let shared = self.mps.shared(demand(resident), total);
             let own = match resident.threads {
                 100 => 1.0,
                 _ => self.behavior(resident).slowdown(limit(resident)),

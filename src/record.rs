@@ -128,6 +128,27 @@ pub enum Record<'a> {
         /// The node that preemption makes room on for it.
         nominated: Option<NodeId>,
     },
+    /// It was created with scheduling gates, and is not tried until they are lifted.
+    Gated {
+        /// Who.
+        pod: PodId,
+        /// What is said of it.
+        reason: ReasonId,
+    },
+    /// Its gates are lifted, and it waits to be tried.
+    Ungated {
+        /// Who.
+        pod: PodId,
+    },
+    /// A node was found, and its binding failed; it waits on.
+    Unbound {
+        /// Who.
+        pod: PodId,
+        /// Where.
+        node: NodeId,
+        /// What is said of it.
+        reason: ReasonId,
+    },
     /// It was given a place, and runs.
     Bound {
         /// Who.

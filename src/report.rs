@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `figures` | what variants are compared by, what is best, the answer in sentences |
 //! | `table` | the comparison as text, JSON, YAML, CSV or Markdown |
-//! | `chart`, `split`, `slices`, `histogram` | pictures, as [`Picture`]s |
+//! | `chart`, `split`, `slices`, `histogram`, `fitted` | pictures, as [`Picture`]s |
 //! | `gpu` | one product's MIG places, as text and as a picture |
 //! | `picture` | what a picture is made of |
 //! | `svg`, `bitmap` | a picture as SVG and as PNG, drawn by plotters |
@@ -19,6 +19,7 @@ mod axis;
 mod bitmap;
 mod chart;
 mod figures;
+mod fitted;
 mod folder;
 mod font;
 mod gpu;
@@ -36,6 +37,7 @@ mod table;
 mod sample;
 
 pub use chart::{allocation, queue, waits};
+pub use fitted::{FitPoint, fitted};
 pub use folder::{WriteError, atomic, writable, write};
 pub use gpu::{layout_text, placements, placements_text};
 pub use histogram::{arrivals, categories, durations};
@@ -151,6 +153,17 @@ mod tests {
         all.extend([arrivals("Arrivals", &moments), durations("Run times", "run time alone", &moments)]);
         all.extend([arrivals("Arrivals", &[]), durations("Run times", "run time", &[0.0])]);
         all.extend([categories("Sizes", &sizes), categories("Sizes", &[])]);
+        let groups: Vec<String> = (1..=7).map(|i| format!("{i}g.{}gb", 5 * i)).collect();
+        let point = |i: u32| FitPoint {
+            group: i as usize % 7,
+            measured: 0.1 + 0.009 * f64::from(i),
+            modelled: (0.1 + 0.009 * f64::from(i)) * (1.0 + 0.1 * libm::sin(f64::from(i))),
+            unseen: i
+                .is_multiple_of(2)
+                .then(|| (0.1 + 0.009 * f64::from(i)) * (1.0 + 0.4 * libm::sin(f64::from(i)))),
+        };
+        let points: Vec<FitPoint> = (0..100).map(point).collect();
+        all.extend([fitted("A fit", &groups, &points), fitted("No fit", &[], &[])]);
         all
     }
 

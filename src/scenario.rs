@@ -21,7 +21,7 @@ mod tests;
 use crate::diag::{Diagnostic, any_error};
 use crate::gpu::{Catalogue, ProductSpec};
 use crate::partition::spec::{Geometries, PartitionerSpec};
-use crate::sched::spec::KubeSettings;
+use crate::sched::spec::{ApiLimits, KubeSettings};
 use crate::yaml;
 use lower::Context;
 use resolved::{Scenario, ScenarioFile};
@@ -73,7 +73,8 @@ pub fn load(
     Ok((file.expect("what is not made is complained about"), diagnostics))
 }
 
-/// Reads a KubeSchedulerConfiguration: the settings of its profile, or of that of a `schedulerName`.
+/// Reads a KubeSchedulerConfiguration: the settings of its profile, or of that of a `schedulerName`; and
+/// the limits of its API client, if it says any.
 ///
 /// # Errors
 /// All complaints about the text, in order of place; also about what is not modelled.
@@ -81,7 +82,7 @@ pub fn kube_settings(
     text: &str,
     file_name: &str,
     profile: Option<&str>,
-) -> Result<KubeSettings, Vec<Diagnostic>> {
+) -> Result<(KubeSettings, Option<ApiLimits>), Vec<Diagnostic>> {
     let mut problems = Vec::new();
     let settings = match yaml::parse(text, &mut problems) {
         Ok(root) => Some(kube_config::read(&root, profile, &mut problems)),

@@ -8,6 +8,7 @@ mod api;
 pub mod check;
 mod disruption;
 mod failure;
+mod gates;
 mod kube;
 mod nos;
 mod running;
@@ -20,10 +21,12 @@ use crate::record::{Observer, Plugins, Reasons, Record};
 use crate::sched::{Decision, Scheduler};
 use crate::units::{Span, Time};
 use crate::workload::Truth;
+use crate::workload::policy::Gates;
 use crate::workload::view::Pods;
 use disruption::Disruptions;
 pub use disruption::Fate;
 use failure::Breakage;
+use gates::Gated;
 pub use kube::KubeScheduler;
 use nos::Nos;
 pub use nos::NosSetup;
@@ -52,6 +55,8 @@ pub enum Event {
     Drain,
     /// An evicted pod is created anew.
     Return,
+    /// The gates of this pod are lifted.
+    Ungate,
     /// The next pods are created.
     Arrive,
     /// The partitioner, an agent of its or a device plugin does something.
@@ -66,7 +71,7 @@ pub enum Event {
 
 impl Event {
     /// All kinds by rank.
-    const RANKED: [Event; 15] = [
+    const RANKED: [Event; 16] = [
         // kube-scheduler's own clocks come before what the world does at the same instant.
         Event::Timer,
         // What frees room comes before what asks for it: a pod that arrives as another leaves
@@ -83,6 +88,7 @@ impl Event {
         Event::Planned,
         Event::Drain,
         Event::Return,
+        Event::Ungate,
         // Everybody of an instant stands in the queue before the scheduler looks.
         Event::Arrive,
         // What the partitioner changes is there when the scheduler looks.
@@ -128,6 +134,8 @@ pub struct Setup<'a> {
     pub planned: &'a [Planned],
     /// What becomes of pods that must go.
     pub fate: Fate<'a>,
+    /// What keeps pods from being scheduled at first.
+    pub gates: &'a Gates,
     /// Who cuts GPUs on demand.
     pub nos: Option<NosSetup<'a>>,
 }
@@ -175,6 +183,7 @@ pub fn run(
         disruptions: Disruptions::new(setup.fate.budgets, setup.planned.len()),
         failures: Breakage::default(),
         last: Time::ZERO,
+        gated: Gated::new(setup.gates),
         nos: setup.nos.map(|nos| Nos::new(nos, setup.pods.requests, setup.pods.slices)),
         setup,
         cluster,
@@ -212,6 +221,7 @@ pub fn run(
             Event::Planned => world.planned(event.target),
             Event::Drain => world.drain(NodeId(event.target)),
             Event::Return => world.come_back(PodId(event.target)),
+            Event::Ungate => world.ungate(PodId(event.target)),
             Event::Arrive => world.arrive(),
             Event::Partitioner => world.partitioner(event.epoch),
             Event::CycleEnd => world.cycle_end(),
@@ -265,6 +275,7 @@ struct World<'a, 'o, O> {
     failures: Breakage,
     /// The moment of the last record.
     last: Time,
+    gated: Gated<'a>,
     nos: Option<Nos<'a>>,
     observer: &'o mut O,
 }
@@ -308,9 +319,11 @@ impl<O: Observer> World<'_, '_, O> {
             }
             if self.can_ever_fit(first) {
                 self.set_state(first, State::Unborn, State::Waiting);
-                self.enqueue(first);
                 self.waiting += u64::from(pod.gang);
-                self.fresh.push(first);
+                if !self.gate(first) {
+                    self.enqueue(first);
+                    self.fresh.push(first);
+                }
             } else {
                 let reason = match &mut self.decider {
                     Decider::Ideal(scheduler) => scheduler.never_fits(first, &mut self.reasons),
@@ -359,7 +372,10 @@ impl<O: Observer> World<'_, '_, O> {
     }
 
     fn leave_queue(&mut self, first: PodId, record: impl Fn(PodId) -> Record<'static>) {
+        let was_gated = self.leave_gates(first);
         match &mut self.decider {
+            // It was never told of a pod that gates hold.
+            Decider::Ideal(_) if was_gated => {}
             Decider::Ideal(scheduler) => scheduler.withdraw(first),
             Decider::Kube(kube) => kube.withdraw(first, self.calendar.now()),
         }

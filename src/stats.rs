@@ -4,5 +4,7 @@
 //! tests. Transcendental functions come from `libm`, so that closed forms are the same everywhere;
 //! only [`sample::t_interval`] leans on another library, at the report's edge.
 
+pub mod minimum;
 pub mod queueing;
+pub mod reliability;
 pub mod sample;

@@ -7,6 +7,7 @@
 //!
 //! [`merge()`] puts several workloads into one, [`apply`] does what a scenario changes, [`generate()`]
 //! draws pods from laws, [`Statistics`] describes any of them and [`write_native`] writes them down.
+//! [`steps`] reads measured step times, which are no pods: what sharing models are fitted to.
 
 mod change;
 mod generate;
@@ -20,6 +21,7 @@ mod openb;
 mod read;
 mod records;
 pub mod spec;
+pub mod steps;
 
 pub use change::apply;
 pub use generate::{Sampler, generate};

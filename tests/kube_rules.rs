@@ -171,7 +171,7 @@ fn a_gated_pod_waits_unflushed_untried_and_enters_by_its_first_time_stamp() {
         let mut world = world(rules);
         world.node("a", node(8, 0));
         let one = world.shape(asks(1, 0));
-        world.kube.arrive_gated(PodId(0), facts(one, 0), Time(0));
+        world.kube.arrive_gated(PodId(0), facts(one, 0), "gated", Time(0));
         assert_eq!(world.place(0), Place::Unschedulable);
         world.until(3_600_000);
         let other = world.node("b", node(8, 0));
@@ -213,7 +213,7 @@ fn a_failed_binding_gives_the_room_back_wakes_others_and_backs_off_as_an_error()
     let attempt = world.begin();
     assert!(matches!(attempt.outcome, Outcome::Placed { .. }));
     // Another fails against the room that the first holds; cycles do not overlap, so it waits.
-    world.kube.end_unbound(&attempt, Time(500_000));
+    world.kube.end_unbound(&attempt, "unbound", Time(500_000));
     assert_eq!(world.place(0), Place::Errors);
     world.arrive(1, two, 0);
     assert_eq!(world.cycle(), (1, Said::On(0)), "the room is free again");
@@ -240,7 +240,7 @@ fn a_failed_binding_is_a_deletion_to_those_who_wait() {
     world.arrive(2, one, 0);
     let attempt = world.begin();
     assert_eq!(world.place(1), Place::Unschedulable, "a node too small is no help");
-    world.kube.end_unbound(&attempt, Time(60_000_000));
+    world.kube.end_unbound(&attempt, "unbound", Time(60_000_000));
     assert_eq!(world.place(1), Place::Active, "its back-off is over");
 }
 

@@ -2,7 +2,9 @@
 
 use crate::formats::plugin::Strategy;
 use crate::formats::{Format, Kind};
+use crate::perf::fit::Parameter;
 use crate::report::Format as TableForm;
+use crate::trace::steps::Mode;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -55,6 +57,8 @@ pub(super) enum Verb {
     Trace(TraceVerb),
     /// List the GPUs of the catalogue, or show one: facts, MIG places, layouts
     Gpus(Gpus),
+    /// Fit the sharing models to measured step times
+    Fit(Box<Fit>),
     /// Check real configuration files and pods offline: what nodes would advertise, what cannot be
     Check(Check),
     /// Decide once how to cut the GPUs of a cluster for the pods that wait
@@ -101,6 +105,9 @@ impl Verb {
         }
         if let Verb::Plan(plan) = self {
             return plan.format == "json";
+        }
+        if let Verb::Fit(fit) = self {
+            return fit.format == FitFormat::Json;
         }
         matches!(
             self,
@@ -185,6 +192,109 @@ pub(super) struct Gpus {
     /// YAML file of GPUs to lay over the catalogue
     #[arg(long, value_name = "FILE", env = "SLICEWISE_GPUS")]
     pub(super) gpus: Option<PathBuf>,
+}
+
+/// Arguments of `fit`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    before_help = "Examples:\n  slicewise fit steps.csv --out fitted\n  slicewise fit mps.csv --mode mps --class workload,batch --time mean_step_s -o yaml",
+    after_help = "A row of a file is one measurement: a class, the MIG slice that it ran on or the neighbours that it ran\nbeside (names joined by `+`, or a number of copies of itself; none is alone), and the time of a step, whose\ncolumn may end in _ms or _us. What `slicewise validate --measure` writes is read as it is.\n\nMIG needs each class's time on the full instance (or a whole GPU) and on three smaller slices; MPS and\ntime-slicing need its time alone. Who lacks them is listed. An error is ln(model/measured) of speeds; left\nout means that the fit did not see the measurement.\n\nThe folder of --out gets fit.json, models.yaml to paste into a scenario, residuals.csv, and a plot for each model\nas SVG and PNG."
+)]
+pub(super) struct Fit {
+    /// CSV files of measurements, read together; `-` for standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    /// Columns that together name the class [default: class, workload or model, with batch_size or batch]
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    pub(super) class: Vec<String>,
+    /// Column of the MIG slice: 2g.10gb, 2g or 2 [default: slice, mig_profile or profile]
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) slice: Option<String>,
+    /// Column of the neighbours: a+b, or a number of copies [default: neighbours]
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) neighbours: Option<String>,
+    /// Column of the time of a step [default: time, step_s, step_us, mean_step_s, ...]
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) time: Option<String>,
+    /// Column of steps in a unit of time, instead of --time; 0 could not run
+    #[arg(long, value_name = "COLUMN", conflicts_with = "time")]
+    pub(super) rate: Option<String>,
+    /// Columns whose values are fitted apart, such as the GPU
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    pub(super) by: Vec<String>,
+    /// How the GPU was shared in rows that do not say
+    #[arg(long, value_enum)]
+    pub(super) mode: Option<FitMode>,
+    /// Column of how the GPU was shared [default: mode or sharing]
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) mode_column: Option<String>,
+    /// GPU that was measured: catalogue id, NVML name or label [default: one of 7 compute slices]
+    #[arg(long, value_name = "MODEL")]
+    pub(super) gpu: Option<String>,
+    /// YAML file of GPUs to lay over the catalogue
+    #[arg(long, value_name = "FILE", env = "SLICEWISE_GPUS", requires = "gpu")]
+    pub(super) gpus: Option<PathBuf>,
+    /// Compute that a slice gives beyond its share, or `fit`
+    #[arg(long, value_name = "NUMBER", default_value = "1.1", value_parser = |text: &str| parameter(text, 0.5, 2.0))]
+    pub(super) kappa: Parameter,
+    /// Slowdown under MPS by each unit of the neighbours' demand, or `fit`
+    #[arg(long, value_name = "NUMBER", default_value = "0.1", value_parser = |text: &str| parameter(text, 0.0, 1.0))]
+    pub(super) alpha: Parameter,
+    /// Loss under time-slicing whenever two want the GPU, or `fit`, which needs more measurements than classes
+    #[arg(long, value_name = "NUMBER", default_value = "fit", value_parser = |text: &str| parameter(text, 0.0, 1.0))]
+    pub(super) epsilon: Parameter,
+    /// Also give measured pairs as a table, which wins over the formula in a run
+    #[arg(long)]
+    pub(super) pairs: bool,
+    /// Form of the output: a table, everything, a row for each class, or models for a scenario
+    #[arg(short = 'o', long, value_enum, default_value_t = FitFormat::Text)]
+    pub(super) format: FitFormat,
+    /// Also write everything and plots into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+}
+
+/// A number, or `fit`.
+fn parameter(text: &str, least: f64, most: f64) -> Result<Parameter, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (least..=most).contains(&value) => Ok(Parameter::Given(value)),
+        _ if text == "fit" => Ok(Parameter::Fitted),
+        _ => Err(format!("a number from {least} to {most}, or `fit`")),
+    }
+}
+
+/// Forms of what `fit` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FitFormat {
+    /// For people
+    Text,
+    /// Everything, for scripts
+    Json,
+    /// Parameters, a row for each class
+    Csv,
+    /// Models of a scenario
+    Yaml,
+}
+
+/// Ways of sharing that measurements are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FitMode {
+    /// MIG slices
+    Mig,
+    /// MPS
+    Mps,
+    /// Time-slicing
+    TimeSlicing,
+}
+
+impl From<FitMode> for Mode {
+    fn from(mode: FitMode) -> Mode {
+        match mode {
+            FitMode::Mig => Mode::Mig,
+            FitMode::Mps => Mode::Mps,
+            FitMode::TimeSlicing => Mode::TimeSlicing,
+        }
+    }
 }
 
 /// Files of other programs in which a plan can be written.

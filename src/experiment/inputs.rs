@@ -180,7 +180,10 @@ impl Inputs {
                     .help(format!("it was looked for at {}", path.display())),
             ]
         })?;
-        kube.settings = scenario::kube_settings(&text, file, kube.scheduler_name.as_deref())?;
+        let api;
+        (kube.settings, api) = scenario::kube_settings(&text, file, kube.scheduler_name.as_deref())?;
+        // What the scenario itself says of the API client wins, so that variants can differ in it.
+        kube.api = kube.api.or(api);
         (kube.config, kube.scheduler_name) = (None, None);
         Ok(())
     }

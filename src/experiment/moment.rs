@@ -11,7 +11,7 @@ use crate::sched::filter::resource_name;
 use crate::units::Time;
 use crate::workload::request::Unit;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Follows a run until its moment.
 struct Moment<'w> {
@@ -21,6 +21,8 @@ struct Moment<'w> {
     running: BTreeMap<PodId, Placement>,
     /// Those who wait, and whether the scheduler has found them unschedulable, with the node kept for them.
     waiting: BTreeMap<PodId, Option<Option<NodeId>>>,
+    /// Those of them whom scheduling gates hold.
+    gated: BTreeSet<PodId>,
 }
 
 impl Observer for Moment<'_> {
@@ -29,7 +31,11 @@ impl Observer for Moment<'_> {
             return;
         }
         match record {
-            Record::Arrived { pod } | Record::Returned { pod } => _ = self.waiting.insert(pod, None),
+            Record::Arrived { pod } | Record::Returned { pod } | Record::Unbound { pod, .. } => {
+                self.waiting.insert(pod, None);
+            }
+            Record::Gated { pod, .. } => _ = self.gated.insert(pod),
+            Record::Ungated { pod } => _ = self.gated.remove(&pod),
             Record::Refused { pod, nominated, .. } => _ = self.waiting.insert(pod, Some(nominated)),
             Record::Bound { pod, node, grant, .. } => {
                 self.waiting.remove(&pod);
@@ -70,6 +76,7 @@ pub fn moment(world: &World, at: Time) -> Value {
         cluster: world.cluster().clone(),
         running: BTreeMap::new(),
         waiting: BTreeMap::new(),
+        gated: BTreeSet::new(),
     };
     world.simulate(&mut moment);
     let there = moment.cluster.nodes().filter(|node| moment.cluster.class(*node).present);
@@ -198,7 +205,12 @@ impl Moment<'_> {
         if let Some(node) = node {
             spec["nodeName"] = json!(self.cluster.name(node));
         }
-        if let Some(nominated) = refused {
+        if self.gated.contains(&pod) {
+            let gates = self.world.gates().names(of);
+            spec["schedulingGates"] = gates.map(|name| json!({"name": name})).collect();
+            status["conditions"] =
+                json!([{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]);
+        } else if let Some(nominated) = refused {
             status["conditions"] =
                 json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]);
             if let Some(node) = nominated {

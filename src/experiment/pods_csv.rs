@@ -34,6 +34,7 @@ pub fn write_pods(runs: &[Run], out: &mut dyn Write) -> io::Result<()> {
         "last_refusal",
         "failures",
         "lost_s",
+        "gated_s",
     ])?;
     for run in runs {
         write_run(run, &mut csv)?;
@@ -57,7 +58,7 @@ fn write_run(run: &Run, csv: &mut csv::Writer<&mut dyn Write>) -> io::Result<()>
             };
             format!("{name}: {amount}")
         });
-        let row: [&str; 20] = [
+        let row: [&str; 21] = [
             &run.result.name,
             &workload.names.get(id),
             &workload.classes[pod.class.index()],
@@ -78,6 +79,7 @@ fn write_run(run: &Run, csv: &mut csv::Writer<&mut dyn Write>) -> io::Result<()>
             &line.last_reason.map_or_else(String::new, |reason| run.log.reasons.text(reason)),
             &line.failures.to_string(),
             &seconds(line.lost.0),
+            &run.log.gated(id).map_or_else(String::new, |held| seconds(held.0)),
         ];
         csv.write_record(row)?;
     }

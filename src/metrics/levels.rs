@@ -13,6 +13,7 @@ use crate::record::{Observer, Reasons, Record};
 use crate::units::{Span, Speed, Time, Work};
 use crate::workload::request::Sharing;
 use crate::workload::view::Pods;
+use rustc_hash::FxHashSet;
 
 /// Steps of a timeline: between half of it and all are used.
 const STEPS: usize = 1_024;
@@ -70,6 +71,8 @@ pub struct Levels<'a> {
     capacity: Capacity,
     recuts: recuts::Fold,
     failures: failures::Fold,
+    /// Whom scheduling gates hold: they stand in no queue, and want nothing yet.
+    gated: FxHashSet<PodId>,
     steps: Steps,
     /// The modes of the cluster's GPUs, in their own order.
     modes: Vec<Sharing>,
@@ -97,6 +100,7 @@ impl<'a> Levels<'a> {
             capacity: Capacity::of(empty),
             recuts: recuts::Fold::default(),
             failures: failures::Fold::default(),
+            gated: FxHashSet::default(),
             steps: Steps::default(),
             modes: Sharing::ALL.into_iter().filter(|mode| present.contains(mode)).collect(),
         }
@@ -151,6 +155,18 @@ impl<'a> Levels<'a> {
 
     fn level(&mut self, kind: Kind) -> &mut u64 {
         &mut self.level[kind as usize]
+    }
+
+    /// A pod stands in the queue from now on.
+    fn waits(&mut self, pod: PodId) {
+        *self.level(Kind::Queue) += 1;
+        self.gpus.arrived(pod);
+    }
+
+    /// And now no longer.
+    fn waits_no_more(&mut self, pod: PodId) {
+        *self.level(Kind::Queue) -= 1;
+        self.gpus.left_queue(pod);
     }
 
     fn bound(&mut self, pod: PodId) {
@@ -303,11 +319,19 @@ impl Observer for Levels<'_> {
     fn record(&mut self, at: Time, record: Record<'_>) {
         self.advance(at);
         match record {
-            Record::Arrived { pod } => {
-                *self.level(Kind::Queue) += 1;
-                self.gpus.arrived(pod);
+            Record::Arrived { pod } => self.waits(pod),
+            Record::Gated { pod, .. } => {
+                self.gated.insert(pod);
+                self.waits_no_more(pod);
             }
-            Record::Refused { .. } | Record::Doomed { .. } | Record::Returned { .. } => {}
+            Record::Ungated { pod } => {
+                self.gated.remove(&pod);
+                self.waits(pod);
+            }
+            Record::Refused { .. }
+            | Record::Unbound { .. }
+            | Record::Doomed { .. }
+            | Record::Returned { .. } => {}
             Record::Bound { pod, node, grant, speed } => {
                 self.bound(pod);
                 self.gpus.bound(self.measured_until(at), pod, node, grant, speed);
@@ -351,13 +375,13 @@ impl Observer for Levels<'_> {
                 }
                 self.failures.record(&record);
                 if returns {
-                    *self.level(Kind::Queue) += 1;
-                    self.gpus.arrived(pod);
+                    self.waits(pod);
                 }
             }
             Record::GaveUp { pod } | Record::TurnedAway { pod } | Record::NeverFits { pod, .. } => {
-                *self.level(Kind::Queue) -= 1;
-                self.gpus.left_queue(pod);
+                if !self.gated.remove(&pod) {
+                    self.waits_no_more(pod);
+                }
             }
         }
     }

@@ -4,6 +4,7 @@ use crate::cluster::Grant;
 use crate::id::{NodeId, PodId};
 use crate::record::{Observer, ReasonId, Reasons, Record};
 use crate::units::{Span, Speed, Time, Work};
+use rustc_hash::FxHashMap;
 
 /// Where a pod stands, or ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,9 +69,9 @@ pub struct Line {
     pub node: NodeId,
     /// On what.
     pub grant: Grant,
-    /// Why its first attempt failed, if it did.
+    /// Why its first attempt failed, if it did, or which gates kept it from being tried.
     pub reason: Option<ReasonId>,
-    /// Why its latest failed attempt did.
+    /// The same of its latest failed attempt.
     pub last_reason: Option<ReasonId>,
     /// Attempts to place it that are told of.
     pub attempts: u32,
@@ -98,10 +99,27 @@ impl Line {
     }
 }
 
+/// Whom scheduling gates hold, and how long they held whom.
+#[derive(Clone, Debug, Default)]
+struct Gates {
+    since: FxHashMap<PodId, Time>,
+    held: FxHashMap<PodId, Span>,
+}
+
+impl Gates {
+    fn end(&mut self, pod: PodId, at: Time) {
+        if let Some(since) = self.since.remove(&pod) {
+            let held = self.held.entry(pod).or_default();
+            *held = Span(held.0 + at.since(since).0);
+        }
+    }
+}
+
 /// A fold over records into a line per pod.
 #[derive(Clone, Debug, Default)]
 pub struct PodLog {
     lines: Vec<Line>,
+    gates: Gates,
     /// The messages that reasons name; filled in at the end of the run.
     pub reasons: Reasons,
 }
@@ -110,7 +128,13 @@ impl PodLog {
     /// A log for so many pods.
     #[must_use]
     pub fn new(pods: usize) -> PodLog {
-        PodLog { lines: vec![Line::default(); pods], reasons: Reasons::default() }
+        PodLog { lines: vec![Line::default(); pods], ..PodLog::default() }
+    }
+
+    /// How long scheduling gates held a pod back, which is part of its wait; `None` where it had none.
+    #[must_use]
+    pub fn gated(&self, pod: PodId) -> Option<Span> {
+        self.gates.held.get(&pod).copied()
     }
 
     /// Lines by pod.
@@ -132,6 +156,7 @@ impl PodLog {
     }
 
     fn leave(&mut self, pod: PodId, at: Time, fate: Fate) {
+        self.gates.end(pod, at);
         let line = self.line(pod);
         if line.fate == Fate::Waiting {
             line.waited = line.waited + at.since(line.left);
@@ -147,12 +172,19 @@ impl Observer for PodLog {
                 let line = self.line(pod);
                 (line.left, line.fate) = (at, Fate::Waiting);
             }
-            Record::Refused { pod, reason, .. } => {
+            Record::Refused { pod, reason, .. } | Record::Unbound { pod, reason, .. } => {
                 let line = self.line(pod);
                 line.reason = line.reason.or(Some(reason));
                 line.last_reason = Some(reason);
                 line.attempts += 1;
             }
+            Record::Gated { pod, reason } => {
+                let line = self.line(pod);
+                line.reason = line.reason.or(Some(reason));
+                line.last_reason = Some(reason);
+                self.gates.since.insert(pod, at);
+            }
+            Record::Ungated { pod } => self.gates.end(pod, at),
             Record::Bound { pod, node, grant, .. } => {
                 let line = self.line(pod);
                 line.attempts += 1;

@@ -58,6 +58,15 @@ impl Default for Mps {
     }
 }
 
+impl Mps {
+    /// Slowdown of a pod of this demand among pods of so much demand in all, itself included:
+    /// `max(1, 1 + α·(total − own), total ÷ C)`.
+    #[must_use]
+    pub fn shared(&self, own: f64, total: f64) -> f64 {
+        (1.0 + self.alpha * (total - own)).max(total / self.capacity).max(1.0)
+    }
+}
+
 /// Who goes down with a pod that raises a fatal GPU fault under time-slicing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -101,6 +101,21 @@ pub(super) fn log_time(least: f64, most: f64) -> ((f64, f64), Vec<Tick>) {
     ((spans[below], spans[above]), ticks)
 }
 
+/// Ends and ticks, at 1, 2 and 5 times powers of ten, of a log axis that holds everything from `least` to
+/// `most`.
+pub(super) fn log(least: f64, most: f64) -> ((f64, f64), Vec<Tick>) {
+    let decade = |x: f64| libm::floor(libm::log10(x)) as i32;
+    let round: Vec<f64> = (decade(least)..=decade(most) + 1)
+        .flat_map(|decade| [1.0, 2.0, 5.0].map(|m| m * libm::pow(10.0, f64::from(decade))))
+        .collect();
+    // What is beyond a tick by less than a marker is wide stands at it.
+    const CLOSE: f64 = 1.02;
+    let below = round.iter().rposition(|tick| *tick <= least * CLOSE).unwrap_or(0);
+    let above = round.iter().position(|tick| most <= *tick * CLOSE).unwrap_or(round.len() - 1);
+    let ticks = &round[below..=above.max(below + 1)];
+    ((ticks[0], ticks[ticks.len() - 1]), ticks.iter().map(|tick| (*tick, tick_label(*tick))).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +147,11 @@ mod tests {
         let (ends, ticks) = log_time(3.0, 50_000.0);
         assert_eq!(ends, (1.0, 86_400.0));
         assert_eq!(labels(&ticks), "1s 10s 1m 10m 1h 6h 1d");
+        for (least, most, expected) in
+            [(0.08, 1.0, "0.05 0.1 0.2 0.5 1"), (0.9, 1.01, "0.5 1"), (1.0, 1.0, "1 2")]
+        {
+            assert_eq!(labels(&log(least, most).1), expected);
+        }
         let scale = Scale { values: ends, places: (100.0, 200.0), log: true };
         assert_eq!((scale.at(1.0), scale.at(0.0), scale.at(1e9)), (100.0, 100.0, 200.0));
     }

@@ -1,7 +1,7 @@
 //! Charts of lines: levels over time, and the distribution of waits.
 //!
 //! Up to four variants share one plot, told apart by color, dashes and markers at once; more get a
-//! strip each, since five noisy lines on one another tell nothing, in color or not.
+//! strip each, and so do lines that go up and down a lot: on one another they tell nothing, in color or not.
 
 use super::axis::{self, Scale, Tick};
 use super::human::{level, list, percent, seconds};
@@ -17,6 +17,9 @@ pub(super) const RIGHT: f64 = 24.0;
 pub(super) const LABEL: f64 = 12.0;
 /// Variants that share one plot.
 const SHARED: usize = 4;
+/// Heights of a plot that its lines may go up and down in all before they get a strip each: four queues that
+/// grow and shrink once or twice with small steps stay below, allocations near a full cluster do not.
+const TRAVEL: f64 = 30.0;
 /// Points of a line: more would not be seen at [`WIDTH`].
 const STEPS: usize = 300;
 
@@ -29,6 +32,8 @@ pub(super) enum Key {
     Limit,
     /// A bar.
     Bar(Ink),
+    /// A marker of this color and form.
+    Mark(Ink, usize),
 }
 
 const DASHES: [&[f64]; 4] = [&[], &[9.0, 4.0], &[3.0, 3.0], &[12.0, 3.0, 3.0, 3.0]];
@@ -47,22 +52,24 @@ fn dash(line: usize) -> &'static [f64] {
     DASHES[(line + 2 * (line / SERIES_COLORS)) % DASHES.len()]
 }
 
+/// How far a marker of a line reaches from its point.
+const MARKER: f64 = 4.5;
+
 /// A marker's corners around a point.
-fn marker(line: usize, (x, y): Point) -> Vec<Point> {
-    const R: f64 = 4.5;
+fn marker(form: usize, radius: f64, (x, y): Point) -> Vec<Point> {
     let around = |corners: usize, turn: f64, r: f64| -> Vec<Point> {
         (0..corners)
             .map(|i| (i as f64 / corners as f64 + turn) * std::f64::consts::TAU)
             .map(|angle| (x + r * libm::sin(angle), y - r * libm::cos(angle)))
             .collect()
     };
-    match line % 6 {
-        0 => around(16, 0.0, R),
-        1 => around(4, 0.125, R * 1.2),
-        2 => around(3, 0.0, R * 1.35),
-        3 => around(4, 0.0, R * 1.25),
-        4 => around(3, 0.5, R * 1.35),
-        _ => around(5, 0.0, R * 1.2),
+    match form % 6 {
+        0 => around(16, 0.0, radius),
+        1 => around(4, 0.125, radius * 1.2),
+        2 => around(3, 0.0, radius * 1.35),
+        3 => around(4, 0.0, radius * 1.25),
+        4 => around(3, 0.5, radius * 1.35),
+        _ => around(5, 0.0, radius * 1.2),
     }
 }
 
@@ -84,7 +91,7 @@ pub(super) fn heading(picture: &mut Picture, legend: &[(Key, String)]) -> f64 {
             (x, y) = (10.0, y + ROW);
         }
         sample(picture, *key, (x, y - 4.0));
-        let start = if matches!(key, Key::Bar(_)) { 20.0 } else { SAMPLE };
+        let start = if matches!(key, Key::Bar(_) | Key::Mark(..)) { 20.0 } else { SAMPLE };
         picture.text((x + start, y), name, LABEL, Ink::Text, Anchor::Start);
         x += taken - SAMPLE + start;
     }
@@ -95,16 +102,17 @@ fn sample(picture: &mut Picture, key: Key, (x, y): Point) {
     match key {
         Key::Line(line) => {
             picture.line(vec![(x, y), (x + 28.0, y)], Ink::Series(line), 2.0, dash(line));
-            shape(picture, line, (x + 14.0, y));
+            shape(picture, Ink::Series(line), line, MARKER, (x + 14.0, y));
         }
         Key::Limit => picture.line(vec![(x, y), (x + 28.0, y)], Ink::Muted, 1.5, LIMIT_DASH),
         Key::Bar(ink) => picture.rect((x, y - 6.0), (14.0, 12.0), ink),
+        Key::Mark(ink, form) => shape(picture, ink, form, MARKER, (x + 7.0, y)),
     }
 }
 
-fn shape(picture: &mut Picture, line: usize, at: Point) {
-    let points = marker(line, at);
-    picture.marks.push(super::picture::Mark::Shape { points, ink: Ink::Series(line) });
+/// A marker of one of six forms.
+pub(super) fn shape(picture: &mut Picture, ink: Ink, form: usize, radius: f64, at: Point) {
+    picture.marks.push(super::picture::Mark::Shape { points: marker(form, radius, at), ink });
 }
 
 /// A plot's rectangle and scales.
@@ -196,6 +204,11 @@ impl Steps {
         self.pieces.iter().map(|p| p.2).fold(0.0, f64::max)
     }
 
+    /// How much it goes up and down in all.
+    fn travel(&self) -> f64 {
+        self.pieces.windows(2).map(|pair| (pair[1].2 - pair[0].2).abs()).sum()
+    }
+
     fn points(&self, plot: &Plot) -> Vec<Point> {
         let places =
             |p: &(f64, f64, f64)| [(plot.x.at(p.0), plot.y.at(p.2)), (plot.x.at(p.1), plot.y.at(p.2))];
@@ -216,7 +229,7 @@ fn draw_line(picture: &mut Picture, plot: &Plot, points: Vec<Point>, line: usize
     let pattern = if lines < 2 { &[] } else { dash(line) };
     picture.line(points, Ink::Series(line), 2.0, pattern);
     for place in places {
-        shape(picture, line, place);
+        shape(picture, Ink::Series(line), line, MARKER, place);
     }
 }
 
@@ -241,7 +254,7 @@ struct OverTime<'a> {
 impl OverTime<'_> {
     fn draw(&self) -> Picture {
         let mut picture = Picture::new(self.title, WIDTH);
-        let split = SHARED < self.lines.len();
+        let split = are_apart(&self.lines);
         let mut legend = if split { Vec::new() } else { line_keys(self.names.iter().copied()) };
         let mut limits: Vec<f64> = self.limits.iter().copied().flatten().collect();
         limits.sort_by(f64::total_cmp);
@@ -254,7 +267,9 @@ impl OverTime<'_> {
         picture.text((10.0, top + 12.0), self.unit, LABEL, Ink::Muted, Anchor::Start);
 
         let most = self.lines.iter().map(Steps::most).chain(limits.last().copied()).fold(0.0, f64::max);
-        let y_ticks = axis::from_zero(most, if split { 2 } else { 5 });
+        // Few strips are as high as they can be.
+        let (few, intervals) = (self.lines.len() <= SHARED, if split { 2 } else { 5 });
+        let y_ticks = axis::from_zero(most, if split && few { 3 } else { intervals });
         let end = self.lines.iter().map(Steps::end).fold(0.0, f64::max);
         let start = self.lines.iter().filter_map(|l| Some(l.pieces.first()?.0)).fold(end, f64::min);
         let x = Scale { values: (start, end), places: (label_room(&y_ticks), WIDTH - RIGHT), log: false };
@@ -299,10 +314,10 @@ impl OverTime<'_> {
         plot: &dyn Fn(f64, f64) -> Plot,
     ) -> f64 {
         const NAME: f64 = 24.0;
-        const HEIGHT: f64 = 64.0;
+        let height = if self.lines.len() <= SHARED { 96.0 } else { 64.0 };
         let mut bottom = top;
         for (at, steps) in self.lines.iter().enumerate() {
-            let plot = plot(bottom + NAME, HEIGHT);
+            let plot = plot(bottom + NAME, height);
             let name = font::fit(self.names[at], LABEL, plot.right() - plot.left());
             picture.text((plot.left(), plot.top() - 7.0), name, LABEL, Ink::Text, Anchor::Start);
             let last = at + 1 == self.lines.len();
@@ -325,6 +340,12 @@ fn merged(steps: usize) -> usize {
 /// Seconds that one piece of a chart's line stands for.
 pub(super) fn step(timeline: &Timeline) -> f64 {
     timeline.step_s * merged(timeline.gpus.len()) as f64
+}
+
+/// Whether each line gets a strip of its own.
+fn are_apart(lines: &[Steps]) -> bool {
+    let travel: f64 = lines.iter().map(Steps::travel).sum();
+    SHARED < lines.len() || (1 < lines.len() && TRAVEL * most_of(lines) < travel)
 }
 
 fn most_of(lines: &[Steps]) -> f64 {
@@ -353,7 +374,7 @@ pub fn allocation(variants: &[VariantResult]) -> Picture {
     let shown = |limit: f64| (0.0 < limit && (most == 0.0 || limit <= ROOM * most)).then_some(limit);
     let mut limits: Vec<Option<f64>> = variants.iter().map(|v| shown(v.summary.gpus.capacity)).collect();
     // On a shared plot the capacities of modes would be more lines than anybody reads.
-    let split = SHARED < lines.len();
+    let split = are_apart(&lines);
     limits.extend(modes.iter().map(|(.., limit)| shown(*limit).filter(|_| split)));
     let chart = OverTime {
         title: "GPUs allocated over time",

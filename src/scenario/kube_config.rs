@@ -2,7 +2,7 @@
 //! do not is complained about at its place, with what it would change.
 
 use crate::diag::nearest;
-use crate::sched::spec::{FitStrategy, KubeSettings};
+use crate::sched::spec::{ApiLimits, FitStrategy, KubeSettings};
 use crate::units::Span;
 use crate::yaml::{Entry, Node, Problem, Shape};
 use std::collections::BTreeMap;
@@ -92,6 +92,7 @@ const ARGUMENTS: [(&str, &[&str]); 4] = [
 struct Reader<'a> {
     problems: &'a mut Vec<Problem>,
     settings: KubeSettings,
+    api: Option<ApiLimits>,
 }
 
 /// Plugins that are switched at one extension point: with their places, and weights if they have any.
@@ -111,11 +112,16 @@ impl Switched {
     }
 }
 
-/// Reads the settings of a file's only profile, or of that of a name.
-pub(super) fn read(root: &Rc<Node>, profile: Option<&str>, problems: &mut Vec<Problem>) -> KubeSettings {
-    let mut reader = Reader { problems, settings: KubeSettings::default() };
+/// Reads the settings of a file's only profile, or of that of a name; and the limits of the API client
+/// where the file says any.
+pub(super) fn read(
+    root: &Rc<Node>,
+    profile: Option<&str>,
+    problems: &mut Vec<Problem>,
+) -> (KubeSettings, Option<ApiLimits>) {
+    let mut reader = Reader { problems, settings: KubeSettings::default(), api: None };
     reader.file(root, profile);
-    reader.settings
+    (reader.settings, reader.api)
 }
 
 impl Reader<'_> {
@@ -263,19 +269,28 @@ impl Reader<'_> {
         }
     }
 
+    /// The API client. A 0 is what the file's defaulting makes of it, and with a `qps` below 0 client-go
+    /// makes no limiter at all (`apis/config/v1/defaults.go`, `client-go/rest/config.go`).
     fn client(&mut self, node: &Node) {
         const KNOWN: [&str; 5] = ["kubeconfig", "contentType", "acceptContentTypes", "qps", "burst"];
+        let (mut limits, mut limited, mut says) = (ApiLimits::default(), true, false);
         for entry in self.entries(node, "`clientConnection`") {
             match &*entry.key {
                 "kubeconfig" | "contentType" | "acceptContentTypes" => {}
-                "qps" | "burst" => self.unmodelled(
-                    &entry.at,
-                    "the API client's limit",
-                    "bindings and status updates would wait for it on a busy scheduler; leave it out",
-                ),
+                key @ ("qps" | "burst") => {
+                    says = true;
+                    let least = if key == "qps" { -1_000_000 } else { 0 };
+                    let number = self.integer(&entry.value, least..=1_000_000);
+                    limited &= number.is_none_or(|number| 0 <= number);
+                    let of = if key == "qps" { &mut limits.qps } else { &mut limits.burst };
+                    if let Some(number) = number.filter(|number| 0 < *number) {
+                        *of = number as u32;
+                    }
+                }
                 _ => self.unknown(&entry, "`clientConnection`", &KNOWN),
             }
         }
+        self.api = (says && limited).then_some(limits);
     }
 
     fn profiles(&mut self, node: &Node, wanted: Option<&str>) {

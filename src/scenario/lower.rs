@@ -464,12 +464,14 @@ impl<'a> Lower<Context<'a>> for KubeSpec {
             let scheduler_name: Option<Option<String>> = r.optional("scheduler_name", context);
             let settings = r.take("settings", context);
             let cycle_time = r.take("cycle_time", context);
+            let bind_failures = r.take("bind_failures", context);
             let api = r.optional("api", context);
             Some(KubeSpec {
                 config: config.map_or(Some(None), |path| path.map(Some))?,
                 scheduler_name: scheduler_name?,
                 settings: settings?,
                 cycle_time: cycle_time?,
+                bind_failures: bind_failures?,
                 api: api?,
             })
         })

@@ -6,10 +6,10 @@ use crate::gpu::{Catalogue, ProductSpec};
 use crate::partition::spec::{Choice, PartitionerSpec};
 use crate::perf::failures::Failures;
 use crate::perf::{Behavior, Mig, Mps, PairRow, TimeSlicing};
-use crate::sched::spec::{SchedulerSpec, Ties};
+use crate::sched::spec::{Profile, SchedulerSpec, Ties};
 use crate::trace::spec::{Changes, Generate, Source};
 use crate::units::Span;
-use crate::workload::policy::{DisruptionBudget, Evicted, GRACE, PriorityClass};
+use crate::workload::policy::{DisruptionBudget, Evicted, GRACE, PriorityClass, SchedulingGate};
 use crate::workload::request::Translation;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -90,6 +90,9 @@ pub struct WorkloadSpec {
     /// How many pods may be disrupted at a time, where that is limited.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub disruption_budgets: Vec<DisruptionBudget>,
+    /// What keeps pods from being scheduled at first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scheduling_gates: Vec<SchedulingGate>,
     /// How long a pod that must go keeps its place: `terminationGracePeriodSeconds`.
     pub grace: Span,
     /// What becomes of it then.
@@ -107,6 +110,7 @@ impl Default for WorkloadSpec {
             queue_limit: None,
             priority_classes: Vec::new(),
             disruption_budgets: Vec::new(),
+            scheduling_gates: Vec::new(),
             grace: GRACE,
             evicted: Evicted::default(),
         }
@@ -133,6 +137,8 @@ impl Scenario {
         self.workload.generate.is_some()
             || self.workload.changes.draw.is_some()
             || self.models.vary_by_seed()
+            || self.scheduler.profile == Profile::Kube1_25
+            || (self.scheduler.profile != Profile::Ideal && 0.0 < self.scheduler.kube.bind_failures)
             || self.scheduler.ties == Ties::Seeded
             || self.scheduler.scores.iter().any(|score| score.name == "random")
             || matches!(&self.partitioner, PartitionerSpec::Nos(nos) if nos.choices == Choice::Seeded)

@@ -233,6 +233,13 @@ static WORKLOAD: Object = Object {
             "how many pods may be disrupted at a time: drains keep to it, preemption prefers to",
         ),
         Key::default(
+            "scheduling_gates",
+            Kind::List(&List { of: Kind::Object(&GATE), name: "scheduling gates", filled: false }),
+            "[]",
+            "`schedulingGates` of pods: who has any is not tried until the last is lifted; its wait counts from \
+             its creation; kube-1.25 knows none",
+        ),
+        Key::default(
             "grace",
             Kind::Span { positive: false },
             "30s",
@@ -281,6 +288,24 @@ static PRIORITY_CLASS: Object = Object {
             "of",
             Kind::Object(&OF),
             "the pods that get it; left out, those whose trace gives just this value",
+        ),
+    ],
+};
+
+static GATE: Object = Object {
+    name: "a scheduling gate",
+    doc: "A scheduling gate, as a quota or data controller sets and lifts it.",
+    keys: &[
+        Key::required(
+            "name",
+            Kind::Line,
+            "its name, such as `example.com/quota`, which the pod's message tells",
+        ),
+        Key::default("of", Kind::Object(&OF), "{}", "the pods that are created with it"),
+        Key::required(
+            "lifted",
+            Kind::Span { positive: true },
+            "so long after the pod's creation, and again after each time that it is created anew",
         ),
     ],
 };
@@ -951,10 +976,18 @@ static KUBE: Object = Object {
             "0s",
             "how long one scheduling cycle takes; real ones take 0.5 to 20 ms",
         ),
+        Key::default(
+            "bind_failures",
+            Kind::Number(Interval::at_least(0.0).to(0.9)),
+            "0",
+            "share of the bindings that fail, drawn by the seed: the pod gives its room back and is tried again \
+             after a back-off, as after an API error",
+        ),
         Key::optional(
             "api",
             Kind::Object(&API),
-            "the limits of its API client, which hold up bindings, failed cycles and evictions; left out there are none",
+            "the limits of its API client, which hold up bindings, failed cycles and evictions; left out they are \
+             those of `config`, if it says any, else there are none",
         ),
     ],
 };
@@ -1103,7 +1136,8 @@ static PROFILE: Choice = Choice {
     alternatives: &[
         Alternative::word(
             "kube-1.35",
-            "kube-scheduler 1.35: its queues, back-off, wake-ups, scores, sampling and preemption.",
+            "kube-scheduler 1.35: its queues, back-off, wake-ups, scores, sampling and preemption. Without gangs: \
+             it places each pod by itself unless alpha gates or another scheduler's plugin say otherwise.",
         ),
         Alternative::word("kube-1.25", "The same of 1.25, which nos was built on."),
         Alternative::word(

@@ -350,9 +350,25 @@ impl Kube {
     }
 
     /// A pod is created with scheduling gates: it waits, is never tried, and no attempt counts, until
-    /// [`Kube::ungate`].
-    pub fn arrive_gated(&mut self, pod: PodId, facts: Facts, now: Time) {
+    /// [`Kube::ungate`]. `message` is what is said of it.
+    pub fn arrive_gated(&mut self, pod: PodId, facts: Facts, message: &str, now: Time) -> ReasonId {
         self.queue.add_gated(pod, facts, now);
+        let message = self.reasons.intern(message);
+        self.tell(pod, message);
+        message
+    }
+
+    /// A pod that waits is told why. Its first and its last message stand.
+    fn tell(&mut self, pod: PodId, message: ReasonId) {
+        self.reasons.hold(message);
+        // It may have been deleted meanwhile.
+        let Some(waiting) = self.queue.get_mut(pod) else { return };
+        if let Some(before) = waiting.last_message.replace(message) {
+            self.reasons.release(before);
+        } else {
+            waiting.first_message = Some(message);
+            self.reasons.hold(message);
+        }
     }
 
     /// The last scheduling gate of a pod is removed.
@@ -547,15 +563,9 @@ impl Kube {
                 }
             }
             Outcome::Failed(failure) => {
-                self.reasons.hold(failure.message);
+                self.tell(pod, failure.message);
                 // It may have been deleted during its attempt.
                 if let Some(waiting) = self.queue.get_mut(pod) {
-                    if let Some(before) = waiting.last_message.replace(failure.message) {
-                        self.reasons.release(before);
-                    } else {
-                        waiting.first_message = Some(failure.message);
-                        self.reasons.hold(failure.message);
-                    }
                     waiting.rejectors = failure.rejectors;
                     let cache = &self.cache;
                     let waiting = &*waiting;
@@ -571,11 +581,12 @@ impl Kube {
     }
 
     /// Ends the cycle of a placed pod whose binding failed: it gives its room back, which the others are
-    /// told, and is held back as after an error. Its nomination went when it was placed.
+    /// told, and is held back as after an error. Its nomination went when it was placed. `message` is what
+    /// is said of it.
     ///
     /// # Panics
     /// If `attempt` is not the cycle that began last, or it failed.
-    pub fn end_unbound(&mut self, attempt: &Attempt, now: Time) {
+    pub fn end_unbound(&mut self, attempt: &Attempt, message: &str, now: Time) -> ReasonId {
         let pod = self.in_flight.take().expect("a cycle that began");
         assert!(pod == attempt.pod, "the cycle that began");
         assert!(matches!(attempt.outcome, Outcome::Placed { .. }), "only a placed pod is bound");
@@ -583,9 +594,12 @@ impl Kube {
         if let Some(node) = self.assumed.take() {
             self.deleted(pod, node, now);
         }
+        let message = self.reasons.intern(message);
+        self.tell(pod, message);
         if self.queue.get(pod).is_some() {
             self.queue.put_back(pod, now, Plugins::NONE, false);
         }
+        message
     }
 
     /// Changes a nomination, and tells those whom it kept out.

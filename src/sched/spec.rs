@@ -127,7 +127,10 @@ pub struct KubeSpec {
     pub settings: KubeSettings,
     /// How long one cycle takes; 0 takes none.
     pub cycle_time: Span,
-    /// The limits of its API client; `None` has none.
+    /// Share of the bindings that fail, 0 to 0.9.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub bind_failures: f64,
+    /// The limits of its API client; `None` has none, or those of `config`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api: Option<ApiLimits>,
 }
@@ -155,9 +158,15 @@ impl Default for KubeSpec {
             scheduler_name: None,
             settings: KubeSettings::default(),
             cycle_time: Span::ZERO,
+            bind_failures: 0.0,
             api: None,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands references")]
+fn is_zero(share: &f64) -> bool {
+    *share == 0.0
 }
 
 /// What a KubeSchedulerConfiguration says that we model.

@@ -213,7 +213,12 @@ impl Observer for Checker<'_> {
                 self.totals.arrived += 1;
                 self.waiting += 1;
             }
-            Record::Refused { .. } | Record::Doomed { .. } | Record::Returned { .. } => {}
+            Record::Refused { .. }
+            | Record::Unbound { .. }
+            | Record::Gated { .. }
+            | Record::Ungated { .. }
+            | Record::Doomed { .. }
+            | Record::Returned { .. } => {}
             Record::Evicted { pod, returns, lost } | Record::Failed { pod, returns, lost, .. } => {
                 self.lost(pod, returns, lost);
             }

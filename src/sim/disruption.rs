@@ -371,12 +371,13 @@ impl<O: Observer> World<'_, '_, O> {
         for pod in self.setup.pods.members(first) {
             self.emit(Record::Returned { pod });
         }
+        if self.gate(first) {
+            return;
+        }
         self.enqueue(first);
         if let Some(patience) = self.setup.patience {
             let end = self.setup.pods.pods[first.index()].arrival + patience;
-            if end <= self.calendar.now() {
-                self.calendar.schedule(self.calendar.now(), Event::GiveUp, first.0);
-            }
+            self.calendar.schedule(end.max(self.calendar.now()), Event::GiveUp, first.0);
         }
         self.plan_cycle();
     }

@@ -404,6 +404,6 @@ impl<O: Observer> World<'_, '_, O> {
     pub(super) fn is_deserted(&self) -> bool {
         let arrivals = self.next_arrival < self.setup.pods.pods.len();
         let planned = self.disruptions.away != 0 || self.disruptions.to_come != 0;
-        !arrivals && !planned && self.waiting == 0 && self.running.is_empty()
+        !arrivals && !planned && !self.gated.any() && self.waiting == 0 && self.running.is_empty()
     }
 }

@@ -11,6 +11,7 @@ use crate::cluster::{Cluster, Grant, Placement};
 use crate::engine::Epoch;
 use crate::id::{NodeId, PodId, ShapeId};
 use crate::record::{Doom, Observer, ReasonId, Reasons, Record};
+use crate::rng::Stream;
 use crate::sched::filter::Shape;
 use crate::sched::kube::queue::{FLUSH_EVERY, Facts, Place};
 use crate::sched::kube::view::Offered;
@@ -22,6 +23,10 @@ use crate::workload::request::Request;
 use crate::workload::view::Pods;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
+
+/// What is said of a pod whose binding failed (`schedule_one.go` and `framework/runtime`); the real one
+/// ends with the API server's words.
+const BIND_FAILED: &str = "binding rejected: running Bind plugin \"DefaultBinder\"";
 
 /// What an API client's limits hold up.
 #[derive(Debug)]
@@ -56,11 +61,14 @@ pub struct KubeScheduler {
     in_flight: Option<(Attempt, Option<Placement>)>,
     /// Victims whose binding has not gone out, and for whom they must go.
     unwanted: BTreeMap<PodId, PodId>,
-    /// When the cycle ends that takes time.
+    /// When the cycle began that takes time, and when it ends.
+    cycle_began: Time,
     cycle_ends: Option<Time>,
     timer: Option<(Time, Epoch)>,
     /// What nodes advertise.
     offered: Offered,
+    /// Which bindings fail: their share, and the draws.
+    failures: Option<(f64, Stream)>,
     /// The limits of its API client.
     api: Option<Api>,
     /// When the cluster or the pods last changed from outside.
@@ -90,9 +98,12 @@ impl KubeScheduler {
             slot_of: FxHashMap::default(),
             in_flight: None,
             unwanted: BTreeMap::new(),
+            cycle_began: Time::ZERO,
             cycle_ends: None,
             timer: None,
             offered,
+            failures: (0.0 < spec.kube.bind_failures)
+                .then(|| (spec.kube.bind_failures, Stream::new(seed, "bind failures", 0))),
             api,
             changed: Time::ZERO,
             fruitless: 0,
@@ -102,6 +113,11 @@ impl KubeScheduler {
 
     pub(super) fn attempts(&self) -> u64 {
         self.attempts
+    }
+
+    /// Whether the next binding fails.
+    fn binding_fails(&mut self) -> bool {
+        self.failures.as_mut().is_some_and(|(share, stream)| stream.unit() < *share)
     }
 
     pub(super) fn forget_messages(&mut self) {
@@ -118,14 +134,25 @@ impl KubeScheduler {
     }
 
     pub(super) fn arrive(&mut self, pod: PodId, pods: &Pods<'_>, budgets: &Budgets, now: Time) {
-        let of = &pods.pods[pod.index()];
-        let facts = Facts {
-            shape: pods.shape(pod),
-            priority: of.priority,
-            never_preempts: of.never_preempts,
-            budgets: budgets.of(of),
-        };
-        self.kube.arrive(pod, facts, now);
+        self.kube.arrive(pod, facts(pod, pods, budgets), now);
+        self.changed = now;
+    }
+
+    /// A pod is created with scheduling gates; what is said of it.
+    pub(super) fn arrive_gated(
+        &mut self,
+        pod: PodId,
+        pods: &Pods<'_>,
+        budgets: &Budgets,
+        message: &str,
+        now: Time,
+    ) -> ReasonId {
+        self.kube.arrive_gated(pod, facts(pod, pods, budgets), message, now)
+    }
+
+    /// The gates of a pod are lifted.
+    pub(super) fn ungate(&mut self, pod: PodId, now: Time) {
+        self.kube.ungate(pod);
         self.changed = now;
     }
 
@@ -224,6 +251,17 @@ impl KubeScheduler {
     }
 }
 
+/// What the scheduler knows of a pod.
+fn facts(pod: PodId, pods: &Pods<'_>, budgets: &Budgets) -> Facts {
+    let of = &pods.pods[pod.index()];
+    Facts {
+        shape: pods.shape(pod),
+        priority: of.priority,
+        never_preempts: of.never_preempts,
+        budgets: budgets.of(of),
+    }
+}
+
 /// The GPUs of the cluster, for modes in which sums of units do not say whether a pod fits.
 struct Gpus<'a> {
     cluster: &'a Cluster,
@@ -311,7 +349,7 @@ impl<O: Observer> World<'_, '_, O> {
                 self.conclude(&attempt, placement);
             } else {
                 kube.in_flight = Some((attempt, placement));
-                kube.cycle_ends = Some(end);
+                (kube.cycle_began, kube.cycle_ends) = (now, Some(end));
                 self.calendar.schedule(end, Event::CycleEnd, 0);
                 break;
             }
@@ -357,7 +395,13 @@ impl<O: Observer> World<'_, '_, O> {
 
     /// The cycle that took time ends, and the next may begin.
     pub(super) fn cycle_end(&mut self) {
-        let (attempt, placement) = self.kube().in_flight.take().expect("a cycle that takes time");
+        let now = self.calendar.now();
+        let kube = self.kube();
+        let (attempt, placement) = kube.in_flight.take().expect("a cycle that takes time");
+        // What changed during the cycle came too late for it: the pod was not yet tried since.
+        if kube.cycle_began <= kube.changed {
+            kube.changed = now;
+        }
         self.conclude(&attempt, placement);
         self.arm();
         // Without a clock nothing can happen any more, and nobody is tried.
@@ -372,6 +416,12 @@ impl<O: Observer> World<'_, '_, O> {
     fn conclude(&mut self, attempt: &Attempt, placement: Option<Placement>) {
         let now = self.calendar.now();
         let pod = attempt.pod;
+        let (attempt, placement) = match placement {
+            Some(placement) if self.kube().binding_fails() => {
+                return self.unbind(attempt, &placement);
+            }
+            placement => (attempt, placement),
+        };
         self.kube().kube.end(attempt, now);
         match &attempt.outcome {
             Outcome::Placed { .. } => {
@@ -388,6 +438,28 @@ impl<O: Observer> World<'_, '_, O> {
                 self.start_bound(pod, placement);
             }
             Outcome::Failed(failure) => self.failed(pod, failure),
+        }
+    }
+
+    /// The binding of a pod fails: it gives its room back. The call that fails is a call all the same; it
+    /// fails at once, also where limits would hold it up.
+    fn unbind(&mut self, attempt: &Attempt, placement: &Placement) {
+        let (now, pod) = (self.calendar.now(), attempt.pod);
+        self.cluster.release(self.setup.pods.request(pod), placement);
+        let kube = self.kube();
+        let reason = kube.kube.end_unbound(attempt, BIND_FAILED, now);
+        (kube.changed, kube.fruitless) = (now, 0);
+        kube.unwanted.remove(&pod);
+        if let Some(api) = &mut kube.api {
+            api.bucket.call(now, 1);
+        }
+        self.emit(Record::Unbound { pod, node: placement.node, reason });
+        self.recut_after(placement);
+        let patience =
+            self.setup.patience.map(|patience| self.setup.pods.pods[pod.index()].arrival + patience);
+        // As after an attempt that finds no node.
+        if patience.is_some_and(|end| end <= now) {
+            self.leave_queue(pod, |pod| Record::GaveUp { pod });
         }
     }
 
@@ -458,9 +530,8 @@ impl<O: Observer> World<'_, '_, O> {
         let arrivals = self.next_arrival < self.setup.pods.pods.len();
         let Decider::Kube(kube) = &mut self.decider else { return };
         let cutting = self.nos.as_ref().is_some_and(super::nos::Nos::is_pending);
-        let repairing = self.failures.is_pending();
-        let outside =
-            arrivals || cutting || repairing || self.disruptions.away != 0 || self.disruptions.to_come != 0;
+        let disturbed = self.disruptions.away != 0 || self.disruptions.to_come != 0;
+        let outside = arrivals || cutting || disturbed || self.gated.any() || self.failures.is_pending();
         let binding = kube.api.as_ref().is_some_and(|api| !api.binding.is_empty());
         let idle = !outside && !binding && kube.slot_of.is_empty() && kube.in_flight.is_none();
         if idle && kube.is_stuck(self.waiting) {

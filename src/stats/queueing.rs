@@ -72,6 +72,44 @@ pub fn mmck(c: u32, k: u32, a: f64) -> Limited {
     Limited { blocked: weights[weights.len() - 1] / total, waiting: waiting / total }
 }
 
+/// A processor that its jobs share.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shared {
+    /// Mean time from arrival to departure.
+    pub time: f64,
+    /// Mean wait before it begins to be served, where only so many are at once.
+    pub wait: f64,
+    /// Probability that anybody is served.
+    pub busy: f64,
+}
+
+/// A shared processor that serves n jobs with a total speed of `speed(n)`, at most `most` of them at once,
+/// the others first come, first served; arrivals at rate `a`. Without a limit the time does not depend on the
+/// distribution of work; with one, work is exponential.
+///
+/// # Panics
+/// Unless the processor keeps up with the arrivals.
+#[must_use]
+pub fn processor_sharing(a: f64, speed: impl Fn(u32) -> f64, most: Option<u32>) -> Shared {
+    /// Where the tail of any stable case of ours is below what a double holds.
+    const STATES: u32 = 20_000;
+    let served = |n: u32| most.map_or(n, |most| n.min(most));
+    let mut weights = vec![1.0];
+    for n in 1..=STATES {
+        let weight = weights[weights.len() - 1] * a / speed(served(n));
+        if weight < 1e-18 * weights[0] && weight < 1e-18 {
+            break;
+        }
+        weights.push(weight);
+        assert!(n < STATES, "the processor keeps up");
+    }
+    let total: f64 = weights.iter().sum();
+    let mean = |of: &dyn Fn(u32) -> u32| {
+        weights.iter().enumerate().map(|(n, w)| f64::from(of(n as u32)) * w).sum::<f64>() / total
+    };
+    Shared { time: mean(&|n| n) / a, wait: mean(&|n| n - served(n)) / a, busy: 1.0 - weights[0] / total }
+}
+
 /// One class of a shared pool.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PoolClass {
@@ -326,6 +364,33 @@ mod tests {
         // The same sum in 40 digits.
         check(mdc_wait(100, 90.0), ".0123334737");
         check((mdc_wait(1, 0.8) - mg1_wait(0.8, 0.0)).abs(), "0.000000000000");
+    }
+
+    #[test]
+    fn shared_processors_are_as_tabled() {
+        let plain = |_: u32| 1.0;
+        let slicing = |n: u32| if n == 1 { 1.0 } else { 1.0 / 1.11 };
+        let mps = |u: f64| {
+            move |n: u32| f64::from(n) / (1.0 + 0.1 * f64::from(n - 1) * u).max(f64::from(n) * u)
+        };
+        let servers = |n: u32| 0.25 * f64::from(n);
+        for (shared, time, wait, busy) in [
+            (processor_sharing(0.8, plain, None), "5.00000000", "0.00000000", ".80000000"),
+            (processor_sharing(0.6, slicing, None), "3.20558027", "0.00000000", ".64239829"),
+            (processor_sharing(0.8, slicing, None), "9.79010025", "0.00000000", ".87719298"),
+            (processor_sharing(0.8, slicing, Some(7)), "9.79010025", "4.26263257", ".87719298"),
+            (processor_sharing(1.5, mps(0.4), None), "1.44239631", "0.00000000", ".81566820"),
+            (processor_sharing(2.0, mps(0.4), None), "2.40298507", "0.00000000", ".92537313"),
+            (processor_sharing(2.0, mps(0.4), Some(4)), "2.40298507", ".99343284", ".92537313"),
+            (processor_sharing(3.0, mps(0.25), None), "1.56020993", "0.00000000", ".96560584"),
+        ] {
+            check(shared.time, time);
+            check(shared.wait, wait);
+            check(shared.busy, busy);
+        }
+        let slices = processor_sharing(1.5, servers, Some(7));
+        check(slices.time, "6.45532049");
+        check(slices.wait, "2.45532049");
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! What a cluster's administrators say of pods: priority classes and disruption budgets.
+//! What a cluster's administrators say of pods: priority classes, disruption budgets, scheduling gates.
 
 use super::{Pod, Workload};
+use crate::id::PodId;
 use crate::units::Span;
+use crate::workload::view::Pods;
 use serde::Serialize;
 
 /// How long a pod that must go keeps its place: Kubernetes' default `terminationGracePeriodSeconds`.
@@ -186,9 +188,101 @@ impl Budgets {
     }
 }
 
+/// A scheduling gate of pods (`spec.schedulingGates`), and when whoever set it lifts it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SchedulingGate {
+    /// Its name.
+    pub name: String,
+    /// The pods that are created with it.
+    pub of: Of,
+    /// So long after their creation it is lifted.
+    pub lifted: Span,
+}
+
+/// The scheduling gates of a run, looked up by pod.
+#[derive(Clone, Debug, Default)]
+pub struct Gates {
+    /// What holds pods: the latest lift, and the names of all gates.
+    held: Vec<(Span, String)>,
+    /// Which of these holds the pods of each namespace and class, if any.
+    of: Vec<Option<u32>>,
+    classes: usize,
+}
+
+impl Gates {
+    /// The gates for pods of `workload`.
+    #[must_use]
+    pub fn new(gates: &[SchedulingGate], workload: &Workload) -> Gates {
+        let (mut held, mut of) = (Vec::new(), Vec::new());
+        for namespace in workload.namespaces.iter().filter(|_| !gates.is_empty()) {
+            for class in &workload.classes {
+                let meant = || gates.iter().filter(|gate| gate.of.holds(namespace, class));
+                let names: Vec<&str> = meant().map(|gate| gate.name.as_str()).collect();
+                let by = meant().map(|gate| gate.lifted).max().map(|lifted| (lifted, names.join(" ")));
+                of.push(by.map(|by| {
+                    let known = held.iter().position(|known| *known == by);
+                    known.unwrap_or_else(|| {
+                        held.push(by);
+                        held.len() - 1
+                    }) as u32
+                }));
+            }
+        }
+        Gates { held, of, classes: workload.classes.len() }
+    }
+
+    fn get(&self, pod: &Pod) -> Option<&(Span, String)> {
+        let by = self.of.get(pod.namespace.index() * self.classes + pod.class.index())?;
+        by.map(|by| &self.held[by as usize])
+    }
+
+    /// How long after its creation the last gate of a pod, or of its gang, is lifted; `None` without gates.
+    /// `first` is the pod alone or the first of its gang.
+    #[must_use]
+    pub fn lifted(&self, first: PodId, pods: &Pods<'_>) -> Option<Span> {
+        let of = |pod: PodId| self.get(&pods.pods[pod.index()]).map(|(lifted, _)| *lifted);
+        if self.of.is_empty() { None } else { pods.members(first).filter_map(of).max() }
+    }
+
+    /// The names of a pod's gates.
+    pub fn names(&self, pod: &Pod) -> impl Iterator<Item = &str> {
+        self.get(pod).into_iter().flat_map(|(_, names)| names.split(' '))
+    }
+
+    /// What kube-scheduler says of a pod that has gates (plugin SchedulingGates), or of a gang of which a
+    /// member has. `first` is the pod alone or the first of its gang.
+    #[must_use]
+    pub fn message(&self, first: PodId, pods: &Pods<'_>) -> String {
+        let names = pods.members(first).find_map(|pod| self.get(&pods.pods[pod.index()]));
+        format!("waiting for scheduling gates: [{}]", names.map_or("", |(_, names)| names))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pod_is_held_until_the_last_of_its_gates_is_lifted() {
+        let mut workload = Workload { namespaces: vec!["a".into(), "b".into()], ..Workload::default() };
+        workload.classes = vec!["x".into(), "y".into()];
+        let of = |namespaces: &[&str], classes: &[&str]| Of {
+            namespaces: namespaces.iter().map(|n| (*n).to_owned()).collect(),
+            classes: classes.iter().map(|n| (*n).to_owned()).collect(),
+        };
+        let gate = |name: &str, of, secs| SchedulingGate {
+            name: name.to_owned(),
+            of,
+            lifted: Span::from_secs(secs),
+        };
+        let gates = [gate("quota", of(&["a"], &[]), 60), gate("image", of(&[], &["y"]), 30)];
+        let gates = Gates::new(&gates, &workload);
+        let held = |by: &Option<u32>| {
+            by.map(|by| &gates.held[by as usize]).map(|(span, names)| (span.0 / 1_000_000, names.as_str()))
+        };
+        let held: Vec<Option<(u64, &str)>> = gates.of.iter().map(held).collect();
+        assert_eq!(held, [Some((60, "quota")), Some((60, "quota image")), None, Some((30, "image"))]);
+    }
 
     #[test]
     fn disruptions_follow_the_disruption_controller() {

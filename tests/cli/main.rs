@@ -5,6 +5,7 @@
 
 mod check;
 mod errors;
+mod fit;
 mod plan;
 mod verbs;
 

@@ -15,7 +15,9 @@ use slicewise::perf::{Behavior, FaultDomain, Mig, Mps as PerfMps, PairMode, Pair
 use slicewise::scenario::resolved::{ModelsSpec, ReportSpec, Scenario, WorkloadSpec};
 use slicewise::sched::spec::{GpuChoice, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties};
 use slicewise::units::{Mib, MilliCpu, Span, Time};
-use slicewise::workload::policy::{Allows, Amount, DisruptionBudget, Evicted, Of, PriorityClass};
+use slicewise::workload::policy::{
+    Allows, Amount, DisruptionBudget, Evicted, Of, PriorityClass, SchedulingGate,
+};
 use slicewise::workload::request::{Rule, Sharing, Translation};
 use slicewise::workload::{Builder, Constraint, GpuDemand, PodRow, Toleration, Workload};
 use std::collections::BTreeMap;
@@ -52,6 +54,8 @@ pub(crate) struct Policy {
     pub(crate) leave: bool,
     pub(crate) budgets: Vec<(bool, u32)>,
     pub(crate) meek: bool,
+    /// Scheduling gates: of which class of pods, and seconds until they are lifted.
+    pub(crate) gates: Vec<(usize, u64)>,
 }
 
 /// A group of nodes.
@@ -428,6 +432,11 @@ impl Policy {
                 false => Allows::MaxUnavailable(Amount::Percent(*pods * 20)),
             },
         };
+        let gate = |(number, (class, lifted)): (usize, &(usize, u64))| SchedulingGate {
+            name: format!("g{number}"),
+            of: Of { classes: vec![["a", "b", "c"][*class].to_owned()], ..Of::default() },
+            lifted: Span::from_secs(*lifted),
+        };
         let meek = PriorityClass {
             name: "meek".to_owned(),
             value: 2,
@@ -438,6 +447,7 @@ impl Policy {
             grace: self.grace,
             evicted: if self.leave { Evicted::Leave } else { Evicted::Return },
             disruption_budgets: self.budgets.iter().enumerate().map(budget).collect(),
+            scheduling_gates: self.gates.iter().enumerate().map(gate).collect(),
             priority_classes: if self.meek { vec![meek] } else { Vec::new() },
             ..WorkloadSpec::default()
         }
@@ -447,12 +457,14 @@ impl Policy {
 /// What happens to nodes, and what is said of pods that must go.
 pub(crate) fn disturbance() -> impl Strategy<Value = (Vec<(u64, usize, u8)>, Policy)> {
     let event = (0_u64..150, 0_usize..6, 0_u8..11);
-    let policy = (0_u64..40, any::<bool>(), vec((any::<bool>(), 0_u32..4), 0..3), any::<bool>());
-    let policy = policy.prop_map(|(grace, leave, budgets, meek)| Policy {
+    let gates = prop_oneof![2 => Just(Vec::new()), 1 => vec((0_usize..3, 1_u64..90), 1..4)];
+    let policy = (0_u64..40, any::<bool>(), vec((any::<bool>(), 0_u32..4), 0..3), any::<bool>(), gates);
+    let policy = policy.prop_map(|(grace, leave, budgets, meek, gates)| Policy {
         grace: Span::from_secs(grace),
         leave,
         budgets,
         meek,
+        gates,
     });
     (vec(event, 0..12), policy)
 }

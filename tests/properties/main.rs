@@ -15,6 +15,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
 use slicewise::experiment::World;
+use slicewise::id::PodId;
 use slicewise::metrics::{Fate, PodLog};
 use slicewise::sched::spec::{ApiLimits, KubeSettings, KubeSpec, Profile, Ties};
 use slicewise::units::{Span, Time};
@@ -124,12 +125,14 @@ proptest! {
         grace in select(vec![0, 1, 30]),
         cycle_us in select(vec![0, 0, 1_000, 700_000]),
         backoff_max in select(vec![10, 0, 3]),
+        bind_failures in select(vec![0.0, 0.0, 0.3]),
     ) {
         let profile = if old { Profile::Kube1_25 } else { Profile::Kube1_35 };
         let settings = KubeSettings { backoff_max: Span::from_secs(backoff_max), ..KubeSettings::default() };
         let kube = KubeSpec {
             settings,
             cycle_time: Span(cycle_us),
+            bind_failures,
             ..KubeSpec::default()
         };
         let policy = Policy { grace: Span::from_secs(grace), leave, ..Policy::default() };
@@ -165,12 +168,15 @@ proptest! {
         profile in select(vec![None, Some(Profile::Kube1_35), Some(Profile::Kube1_25)]),
         cycle_us in select(vec![0, 1_000, 700_000]),
         api in select(vec![None, Some(ApiLimits { qps: 1, burst: 2 }), Some(ApiLimits::default())]),
+        bind_failures in select(vec![0.0, 0.3]),
     ) {
         let case = Case { events, policy, ..case };
         let world = match profile {
             None => case.world(),
             Some(profile) => {
-                case.clone().under(profile, KubeSpec { cycle_time: Span(cycle_us), api, ..KubeSpec::default() })
+                let cycle_time = Span(cycle_us);
+                let kube = KubeSpec { cycle_time, api, bind_failures, ..KubeSpec::default() };
+                case.clone().under(profile, kube)
             }
         };
         let run = || {
@@ -187,9 +193,12 @@ proptest! {
             (lines, log)
         };
         let (lines, log) = run();
-        for line in lines.lines() {
+        for (pod, line) in lines.lines().iter().enumerate() {
             let ended = !matches!(line.fate, Fate::Unborn | Fate::Running);
             prop_assert!(ended, "{:?} at the end", line.fate);
+            let held = lines.gated(PodId::of(pod)).unwrap_or_default();
+            let waited = line.wait();
+            prop_assert!(waited.is_none_or(|waited| held <= waited), "gates hold a pod while it waits");
         }
         // The parts of GPU time add up, which the fold itself asserts.
         let _ = world.summary();
@@ -270,7 +279,10 @@ proptest! {
             Fate::Waiting => end.since(line.left).as_secs_f64(),
             _ => 0.0,
         };
-        let waited: f64 = lines.lines().iter().map(|l| l.waited.as_secs_f64() + still(l)).sum();
+        // Who stands behind scheduling gates is in no queue.
+        let gated = |i: usize| lines.gated(PodId::of(i)).map_or(0.0, Span::as_secs_f64);
+        let queued = lines.lines().iter().enumerate();
+        let waited: f64 = queued.map(|(i, l)| l.waited.as_secs_f64() + still(l) - gated(i)).sum();
         let ran: f64 = lines.lines().iter().map(|l| l.ran.as_secs_f64()).sum();
         let window = summary.to_s - summary.from_s;
         prop_assert!((summary.queue.mean * window - waited).abs() <= 1e-6 * (1.0 + waited), "Little's law");

@@ -43,6 +43,9 @@ fn subject(record: &Record<'_>) -> PodId {
         | Record::Down { .. }
         | Record::Up { .. } => PodId(0),
         Record::Arrived { pod }
+        | Record::Gated { pod, .. }
+        | Record::Ungated { pod }
+        | Record::Unbound { pod, .. }
         | Record::Refused { pod, .. }
         | Record::Bound { pod, .. }
         | Record::SpeedChanged { pod, .. }
@@ -77,6 +80,8 @@ pub(crate) struct Oracle<'a> {
     waiting: BTreeSet<PodId>,
     /// Evicted, and not yet created anew.
     away: BTreeSet<PodId>,
+    /// Held by scheduling gates.
+    gated: BTreeSet<PodId>,
     running: BTreeMap<PodId, (NodeId, Grant)>,
     /// ∫ waiting pods dt, in pod-microseconds.
     pub(crate) queue_integral: u128,
@@ -94,6 +99,7 @@ impl<'a> Oracle<'a> {
             now: Time::ZERO,
             waiting: BTreeSet::new(),
             away: BTreeSet::new(),
+            gated: BTreeSet::new(),
             running: BTreeMap::new(),
             queue_integral: 0,
             running_integral: 0,
@@ -137,7 +143,16 @@ impl Observer for Oracle<'_> {
         self.advance(at);
         match record {
             Record::Arrived { pod } => assert!(self.waiting.insert(pod), "a pod arrives once"),
+            Record::Gated { pod, .. } => {
+                assert!(self.waiting.remove(&pod), "gates hold who waits");
+                self.gated.insert(pod);
+            }
+            Record::Ungated { pod } => {
+                assert!(self.gated.remove(&pod), "gates are lifted of whom they hold");
+                self.waiting.insert(pod);
+            }
             Record::Refused { pod, .. } => assert!(self.waiting.contains(&pod), "who is refused waits on"),
+            Record::Unbound { .. } => panic!("`ideal` calls nobody"),
             Record::Bound { pod, node, grant, .. } => {
                 assert!(self.waiting.remove(&pod), "who is bound waited");
                 assert!(fits(self.world, &self.cluster, node, pod), "a pod is bound where it fits");
@@ -171,7 +186,8 @@ impl Observer for Oracle<'_> {
                 self.running.remove(&pod);
             }
             Record::GaveUp { pod } | Record::TurnedAway { pod } | Record::NeverFits { pod, .. } => {
-                assert!(self.waiting.remove(&pod) | self.away.remove(&pod), "who leaves waited");
+                let waited = self.waiting.remove(&pod) | self.away.remove(&pod) | self.gated.remove(&pod);
+                assert!(waited, "who leaves waited");
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Files as people have them, in `tests/data/kube-config`: what is read of them, and what is told.
 
 use crate::scenario::kube_settings;
-use crate::sched::spec::{FitStrategy, KubeSettings, Weights};
+use crate::sched::spec::{ApiLimits, FitStrategy, KubeSettings, Weights};
 use crate::units::Span;
 
 fn text(name: &str) -> String {
@@ -12,7 +12,8 @@ fn text(name: &str) -> String {
 fn check(name: &str, profile: Option<&str>, expected: impl Fn(&mut KubeSettings)) {
     let mut settings = KubeSettings::default();
     expected(&mut settings);
-    assert_eq!(kube_settings(&text(name), "k.yaml", profile).expect("a good file"), settings, "{name}");
+    let read = kube_settings(&text(name), "k.yaml", profile).expect("a good file");
+    assert_eq!(read, (settings, None), "{name}");
 }
 
 /// Lines, codes, and a part of the message or of its help.
@@ -108,15 +109,7 @@ fn what_is_not_modelled_is_told_at_its_line_with_what_it_would_change() {
             (14, "not-modelled", "the plugin `Coscheduling`"),
         ],
     );
-    refused(
-        "extender",
-        None,
-        &[
-            (3, "not-modelled", "the API client's limit"),
-            (3, "not-modelled", "the API client's limit"),
-            (4, "not-modelled", "refuse nodes"),
-        ],
-    );
+    refused("extender", None, &[(4, "not-modelled", "refuse nodes")]);
     refused("added-affinity", None, &[(8, "not-modelled", "keep all pods of the profile off some nodes")]);
 }
 
@@ -144,10 +137,31 @@ fn mistakes_are_told_all_at_once() {
     );
 }
 
+#[test]
+fn the_limits_of_the_api_client_are_those_that_the_file_says() {
+    let default = ApiLimits::default();
+    for (said, limits) in [
+        ("{}", None),
+        ("{kubeconfig: /etc/kubernetes/scheduler.conf}", None),
+        ("{qps: 500, burst: 1000}", Some(ApiLimits { qps: 500, burst: 1_000 })),
+        ("{qps: 500}", Some(ApiLimits { qps: 500, ..default })),
+        ("{burst: 7}", Some(ApiLimits { burst: 7, ..default })),
+        // What kubeadm prints of settings that nobody made.
+        ("{qps: 0, burst: 0}", Some(default)),
+        // client-go makes no limiter then.
+        ("{qps: -1, burst: 7}", None),
+    ] {
+        let (_, api) = kube_settings(&format!("clientConnection: {said}\n"), "k.yaml", None).expect(said);
+        assert_eq!(api, limits, "{said}");
+    }
+    let complaints = kube_settings("clientConnection: {burst: -1, qps: 1.5}\n", "k.yaml", None);
+    assert_eq!(complaints.expect_err("two complaints").len(), 2);
+}
+
 fn check_text(text: &str, expected: impl Fn(&mut KubeSettings)) {
     let mut settings = KubeSettings::default();
     expected(&mut settings);
-    assert_eq!(kube_settings(text, "k.yaml", None).expect("a good file"), settings, "{text}");
+    assert_eq!(kube_settings(text, "k.yaml", None).expect("a good file"), (settings, None), "{text}");
 }
 
 #[test]
@@ -191,13 +205,13 @@ fn settings_of_file_and_profile() {
 
 #[test]
 fn what_is_not_modelled_is_told_where_it_stands() {
-    let text = "percentageOfNodesToScore: 101\nclientConnection: {qps: 500}\nextenders: [{urlPrefix: x}]\n\
+    let text = "percentageOfNodesToScore: 101\nclientConnection: {qps: much}\nextenders: [{urlPrefix: x}]\n\
                 profiles:\n- plugins: {filter: {enabled: [{name: Coscheduling}]}}\n- {}\nodd: 1\n";
     let complaints = kube_settings(text, "k.yaml", None).expect_err("six complaints");
     let codes: Vec<(usize, &str)> = complaints.iter().map(|c| (c.line, c.code)).collect();
     let expected = [
         (1, "bad-value"),
-        (2, "not-modelled"),
+        (2, "bad-value"),
         (3, "not-modelled"),
         (5, "not-modelled"),
         (6, "not-modelled"),

@@ -7,7 +7,9 @@ use crate::trace::spec::{
     Source, Window,
 };
 use crate::units::Span;
-use crate::workload::policy::{Allows, Amount, BUDGETS_MAX, DisruptionBudget, Of, PriorityClass};
+use crate::workload::policy::{
+    Allows, Amount, BUDGETS_MAX, DisruptionBudget, Of, PriorityClass, SchedulingGate,
+};
 use crate::workload::request::{Rule, Sharing, Translation};
 use crate::yaml::{Item, Lower, Problem, Record, Value, record};
 use std::ops::Range;
@@ -68,6 +70,8 @@ impl<'a> Lower<Context<'a>> for WorkloadSpec {
                     format!("`{}` is one budget too many: a run has up to {BUDGETS_MAX}", extra.name);
                 context.complain(Problem::new("bad-value", &r.place("disruption_budgets"), message));
             }
+            let scheduling_gates = r.take("scheduling_gates", context);
+            context.distinct("scheduling gate");
             let grace = r.take("grace", context);
             let evicted = r.take("evicted", context);
             let (traces, trace) = (traces?, trace?);
@@ -80,6 +84,7 @@ impl<'a> Lower<Context<'a>> for WorkloadSpec {
                 queue_limit: queue_limit?,
                 priority_classes: priority_classes?,
                 disruption_budgets: disruption_budgets?,
+                scheduling_gates: scheduling_gates?,
                 grace: grace?,
                 evicted: evicted?,
             })
@@ -105,6 +110,24 @@ impl<'a> Lower<Context<'a>> for PriorityClass {
             let never_preempts = r.take("never_preempts", context);
             let of = r.optional("of", context);
             Some(PriorityClass { name: name?, value: value?, never_preempts: never_preempts?, of: of? })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for SchedulingGate {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let at = r.place("name");
+            let name = context.name(r);
+            let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/');
+            if name.as_ref().is_some_and(|name| name.is_empty() || !name.chars().all(good)) {
+                let message = "a scheduling gate's name has letters, digits, `.`, `-`, `_` and a `/`";
+                let help = "write it as in the pods, such as `example.com/quota`";
+                context.complain(Problem::new("bad-value", &at, message).help(help));
+            }
+            let of = r.take("of", context);
+            let lifted = r.take("lifted", context);
+            Some(SchedulingGate { name: name?, of: of?, lifted: lifted? })
         })
     }
 }

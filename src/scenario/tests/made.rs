@@ -20,7 +20,7 @@ use crate::trace::spec::{
     Source, Window,
 };
 use crate::units::{Mib, MilliCpu, Span};
-use crate::workload::policy::{Allows, Amount, DisruptionBudget, Evicted, Of, PriorityClass};
+use crate::workload::policy::{Allows, Amount, DisruptionBudget, Evicted, Of, PriorityClass, SchedulingGate};
 use crate::workload::request::{Rule, Sharing, Translation};
 use proptest::collection::{btree_map, vec};
 use proptest::option::of;
@@ -246,10 +246,12 @@ fn workload() -> impl Strategy<Value = WorkloadSpec> {
     let budget =
         (name(), choice(), allows).prop_map(|(name, of, allows)| DisruptionBudget { name, of, allows });
     let evicted = select(vec![Evicted::Return, Evicted::Leave]);
-    let policy = (vec(priority_class, 0..3), vec(budget, 0..3), span_or_none(), evicted);
+    let gate =
+        ("[a-z./]{1,9}", choice(), span()).prop_map(|(name, of, lifted)| SchedulingGate { name, of, lifted });
+    let policy = (vec(priority_class, 0..3), vec(budget, 0..3), vec(gate, 0..3), span_or_none(), evicted);
     (pods, changes(), of(translation), of(span_or_none()), of(any::<u64>()), policy).prop_map(
         |((traces, generate), changes, translation, patience, queue_limit, policy)| {
-            let (priority_classes, disruption_budgets, grace, evicted) = policy;
+            let (priority_classes, disruption_budgets, gates, grace, evicted) = policy;
             WorkloadSpec {
                 traces,
                 generate,
@@ -259,6 +261,11 @@ fn workload() -> impl Strategy<Value = WorkloadSpec> {
                 queue_limit,
                 priority_classes: number(priority_classes, |class| &mut class.name),
                 disruption_budgets: number(disruption_budgets, |budget| &mut budget.name),
+                scheduling_gates: gates
+                    .into_iter()
+                    .enumerate()
+                    .map(|(i, gate)| SchedulingGate { name: format!("{}.{i}", gate.name), ..gate })
+                    .collect(),
                 grace,
                 evicted,
             }
@@ -362,9 +369,11 @@ fn scheduler() -> impl Strategy<Value = SchedulerSpec> {
         },
     );
     let api = of((1..=1_000_000_u32, 1..=1_000_000_u32).prop_map(|(qps, burst)| ApiLimits { qps, burst }));
-    let kube = (kube_settings(), span_or_none(), api).prop_map(|(settings, cycle_time, api)| KubeSpec {
+    let kube = (kube_settings(), span_or_none(), 0.0..=0.9, api);
+    let kube = kube.prop_map(|(settings, cycle_time, bind_failures, api)| KubeSpec {
         settings,
         cycle_time,
+        bind_failures,
         api,
         config: None,
         scheduler_name: None,
