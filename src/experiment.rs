@@ -411,6 +411,9 @@ impl World {
             plugin: spec.plugin,
             mps_plugin: spec.mps_plugin,
             seed: (spec.choices == Choice::Seeded).then_some(self.scenario.seed),
+            planner: spec.planner,
+            regret: spec.regret,
+            steps: spec.steps,
         })
     }
 

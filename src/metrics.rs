@@ -15,7 +15,7 @@ mod tests;
 
 pub use levels::{Levels, Window};
 pub use pods::{Fate, Line, PodLog};
-pub use recuts::Recuts;
+pub use recuts::{Recuts, Regret};
 pub use slices::Slices;
 pub use summary::{Frame, sample, summarize, wait_curve};
 

@@ -175,6 +175,7 @@ impl Observer for PodLog {
             | Record::Resliced { .. }
             | Record::Plugin { .. }
             | Record::Planned { .. }
+            | Record::Judged { .. }
             | Record::Applied { .. } => {}
             Record::Evicted { pod, returns } => {
                 self.line(pod).evictions += 1;

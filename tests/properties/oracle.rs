@@ -39,6 +39,7 @@ fn subject(record: &Record<'_>) -> PodId {
         | Record::Resliced { .. }
         | Record::Plugin { .. }
         | Record::Planned { .. }
+        | Record::Judged { .. }
         | Record::Applied { .. } => PodId(0),
         Record::Arrived { pod }
         | Record::Gated { pod, .. }
@@ -174,7 +175,10 @@ impl Observer for Oracle<'_> {
             Record::NodeChanged { node, class } => self.cluster.set_class(node, class),
             Record::Recut { node, gpu, standing } => self.cluster.recut(node, gpu, standing),
             Record::Resliced { node, gpu, slices } => self.cluster.offer(node, gpu, slices),
-            Record::Plugin { .. } | Record::Planned { .. } | Record::Applied { .. } => {}
+            Record::Plugin { .. }
+            | Record::Planned { .. }
+            | Record::Judged { .. }
+            | Record::Applied { .. } => {}
             Record::Finished { pod } => {
                 self.cluster.release(self.world.pods().request(pod), &self.place(pod));
                 self.running.remove(&pod);
