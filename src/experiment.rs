@@ -22,7 +22,7 @@ use crate::cluster::{Cluster, GPU_PARTS, Planned, Share};
 use crate::diag::Diagnostic;
 use crate::gpu::Catalogue;
 use crate::id::{PodId, ShapeId};
-use crate::metrics::{self, Frame, Levels, PodLog, Slices, Summary, VariantResult, Window};
+use crate::metrics::{self, Frame, Layouts, Levels, PodLog, Slices, Summary, VariantResult, Window};
 use crate::partition::nos::{Settings, Tables};
 use crate::partition::spec::{Choice, PartitionerSpec};
 use crate::perf;
@@ -434,8 +434,8 @@ impl World {
         let mut levels = Levels::new(self.pods(), &self.cluster, &self.demand_parts, self.window());
         let mut slices =
             Slices::new(self.pods(), &self.workload, &self.cluster, self.scenario.report.gpus_shown);
-        let mut told = Told(progress);
-        let outcome = self.simulate(&mut (&mut log, (&mut levels, (&mut slices, &mut told))));
+        let (mut layouts, mut told) = (Layouts::new(&self.cluster), Told(progress));
+        let outcome = self.simulate(&mut (&mut log, (&mut levels, (&mut slices, (&mut layouts, &mut told)))));
         let frame = self.frame();
         let result = VariantResult {
             name: self.scenario.name.clone(),
@@ -447,6 +447,7 @@ impl World {
             slices: slices.chart(),
             classes: self.workload.classes.clone(),
             notes: self.notes.clone(),
+            layouts: layouts.seen(),
         };
         Run { result, log, outcome, world: self }
     }

@@ -4,6 +4,7 @@
 //! fields' docs, and [`DEFINITIONS`] holds the same as text for the page's tooltips.
 
 mod gpus;
+mod layouts;
 mod levels;
 mod pods;
 mod recuts;
@@ -13,6 +14,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
+pub use layouts::{Layouts, SeenLayout};
 pub use levels::{Levels, Window};
 pub use pods::{Fate, Line, PodLog};
 pub use recuts::{Recuts, Regret};
@@ -334,6 +336,8 @@ pub struct VariantResult {
     pub classes: Vec<String>,
     /// Sentences that a reader of the figures must know: assumptions, counts of dropped rows.
     pub notes: Vec<String>,
+    /// MIG layouts that its GPUs went through.
+    pub layouts: Vec<SeenLayout>,
 }
 
 impl VariantResult {

@@ -100,6 +100,7 @@ pub(super) fn variant(name: &str, share: f64, wait: f64, never_fit: u64) -> Vari
                 .collect(),
         },
         slices: slice_chart(share),
+        layouts: Vec::new(),
         notes: vec!["41 rows of the trace have no GPU and are placed by CPU and memory alone.".to_owned()],
     }
 }
