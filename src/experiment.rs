@@ -22,7 +22,7 @@ use crate::cluster::{Cluster, GPU_PARTS, NodeClass, Planned, Share};
 use crate::diag::Diagnostic;
 use crate::gpu::Catalogue;
 use crate::id::{BehaviorId, PodId, ShapeId};
-use crate::metrics::{self, Frame, Levels, PodLog, Slices, Summary, VariantResult, Window};
+use crate::metrics::{self, Frame, Layouts, Levels, PodLog, Slices, Summary, VariantResult, Window};
 use crate::partition::nos::{Settings, Tables};
 use crate::partition::spec::{Choice, PartitionerSpec};
 use crate::perf::{Behavior, Behaviors, Model, Models, PairRow, Printed, SpeedModel};
@@ -483,6 +483,9 @@ impl World {
             plugin: spec.plugin,
             mps_plugin: spec.mps_plugin,
             seed: (spec.choices == Choice::Seeded).then_some(self.scenario.seed),
+            planner: spec.planner,
+            regret: spec.regret,
+            steps: spec.steps,
         })
     }
 
@@ -503,8 +506,8 @@ impl World {
         let mut levels = Levels::new(self.pods(), &self.cluster, &self.demand_parts, self.window());
         let mut slices =
             Slices::new(self.pods(), &self.workload, &self.cluster, self.scenario.report.gpus_shown);
-        let mut told = Told(progress);
-        let outcome = self.simulate(&mut (&mut log, (&mut levels, (&mut slices, &mut told))));
+        let (mut layouts, mut told) = (Layouts::new(&self.cluster), Told(progress));
+        let outcome = self.simulate(&mut (&mut log, (&mut levels, (&mut slices, (&mut layouts, &mut told)))));
         let frame = self.frame();
         let result = VariantResult {
             name: self.scenario.name.clone(),
@@ -517,6 +520,7 @@ impl World {
             classes: self.workload.classes.clone(),
             models: self.printed(),
             notes: self.notes.clone(),
+            layouts: layouts.seen(),
         };
         Run { result, log, outcome, world: self }
     }

@@ -31,7 +31,7 @@ mod smi;
 pub use checkpoint::{Checkpoint, CheckpointDevice, Instance};
 pub use cluster::plan_of;
 pub use document::{Content, Document, Kind, read};
-pub use dra::{Claim, ClaimRequest, Class, Sharing};
+pub use dra::{Claim, ClaimChoice, ClaimRequest, Class, Sharing};
 pub use smi::{Script, ScriptGpu, ScriptNode};
 
 use crate::gpu::{Geometry, Layout, Product};
@@ -167,6 +167,29 @@ impl Format {
         ("dra-classes", Format::DraClasses),
         ("nvidia-smi", Format::NvidiaSmi),
     ];
+
+    /// The format of a word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Format> {
+        Format::WORDS.iter().find(|(known, _)| *known == word).map(|(_, format)| *format)
+    }
+
+    /// What such a file is, in a few words.
+    #[must_use]
+    pub fn about(self) -> &'static str {
+        match self {
+            Format::MigParted => "mig-parted's configuration: counts of MIG profiles",
+            Format::Checkpoint => "mig-parted's checkpoint: MIG slices with places, one node by UUID",
+            Format::GpuOperator => "ConfigMap of the GPU operator's MIG manager",
+            Format::NosGeometries => "nos' known geometries",
+            Format::NosAnnotations => "Nodes with nos' annotations",
+            Format::NvidiaPlugin => "ConfigMap of NVIDIA's device plugin: replicas by MPS or time-slicing",
+            Format::NebulyPlugin => "ConfigMap of nebuly's device plugin: MPS memory slices",
+            Format::DraClaims => "Claim templates for NVIDIA's DRA driver",
+            Format::DraClasses => "Device classes for NVIDIA's DRA driver",
+            Format::NvidiaSmi => "Shell script of nvidia-smi commands: MIG slices with places",
+        }
+    }
 
     /// How names of such files end.
     #[must_use]

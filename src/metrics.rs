@@ -5,6 +5,7 @@
 
 mod failures;
 mod gpus;
+mod layouts;
 mod levels;
 mod pods;
 mod recuts;
@@ -15,9 +16,10 @@ mod summary;
 mod tests;
 
 pub use failures::Failures;
+pub use layouts::{Layouts, SeenLayout};
 pub use levels::{Levels, Window};
 pub use pods::{Fate, Line, PodLog};
-pub use recuts::Recuts;
+pub use recuts::{Recuts, Regret};
 pub use slices::Slices;
 pub use summary::{Frame, sample, summarize, wait_curve};
 
@@ -354,6 +356,8 @@ pub struct VariantResult {
     pub models: Vec<Printed>,
     /// Sentences that a reader of the figures must know: assumptions, counts of dropped rows.
     pub notes: Vec<String>,
+    /// MIG layouts that its GPUs went through.
+    pub layouts: Vec<SeenLayout>,
 }
 
 impl VariantResult {

@@ -274,6 +274,21 @@ pub enum Record<'a> {
         /// Those of them that are to change.
         changed: u32,
     },
+    /// What the plan that was just made is worth beside the best one for the same pods and GPUs.
+    Judged {
+        /// Pods that can run at once after it.
+        served: u32,
+        /// Pods that the best plan serves that was found.
+        best: u32,
+        /// Pods that any plan serves at the very most.
+        bound: u32,
+        /// Whether no better plan exists.
+        exact: bool,
+        /// GPUs that it asks to change.
+        recuts: u32,
+        /// GPUs that the best plan re-cuts.
+        best_recuts: u32,
+    },
     /// A node was asked for other slices, and this is what its GPUs made of it.
     Applied {
         /// The node.

@@ -4,6 +4,7 @@
 //! state through [`Cluster`] alone and emits records. Arrivals only enqueue; placing happens in
 //! cycles, so ten arrivals in one instant cost one cycle.
 
+pub mod advertised;
 mod api;
 pub mod check;
 mod disruption;

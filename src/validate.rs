@@ -14,8 +14,8 @@
 //!
 //! Ways of sharing without MIG are tried with real processes ([`sharing`]).
 //!
-//! What asks is a list of [`Target`]s: from the command line, or a scenario's initial cluster. The
-//! distinct geometries of a finished run are more of the same, once runs re-cut.
+//! What asks is a list of [`Target`]s: from the command line, a plan, a scenario's initial cluster, or the
+//! distinct layouts that a finished run went through.
 
 pub mod apply;
 mod check;

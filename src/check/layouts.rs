@@ -489,10 +489,15 @@ impl<'a> Asked<'a> {
     }
 
     /// A profile in a selector, which devices have by its exact name.
+    /// Whether some GPU has a profile of this name.
+    fn has_profile(&self, name: &String) -> bool {
+        let has = |p: &Product| p.profiles().iter().any(|q| q.name() == name || q.aliases().contains(name));
+        self.products().into_iter().any(has)
+    }
+
     fn claimed(&self, file: usize, profile: &Located<String>, findings: &mut Findings<'_>) {
         let name = &profile.value;
-        let has = |p: &Product| p.profiles().iter().any(|q| q.name() == name || q.aliases().contains(name));
-        if self.products().into_iter().any(has) {
+        if self.has_profile(name) {
             return;
         }
         let products = self.products();
@@ -520,6 +525,11 @@ pub(super) fn claimed(
     findings: &mut Findings<'_>,
 ) {
     Asked { world, catalogue }.claimed(file, profile, findings);
+}
+
+/// Whether some GPU has the profile that is asked for, if one is.
+pub(super) fn can_be(profile: Option<&Located<String>>, world: &World<'_>, catalogue: &Catalogue) -> bool {
+    profile.is_none_or(|profile| Asked { world, catalogue }.has_profile(&profile.value))
 }
 
 /// A layout that the device would refuse.

@@ -498,7 +498,8 @@ impl Claims<'_> {
     }
 
     fn check_classes(&self, file: usize, claim: &Claim, findings: &mut Findings<'_>) {
-        for request in &claim.requests {
+        let alternatives = claim.choices.iter().flat_map(|choice| &choice.alternatives);
+        for request in claim.requests.iter().chain(alternatives) {
             let class = &request.class.value;
             let ours = class.ends_with("nvidia.com");
             let known =
@@ -529,6 +530,29 @@ fn check_claim(
         claim.requests.iter().filter_map(|r| Some((r.profile.as_ref()?, r.count))).collect();
     for (profile, _) in &profiles {
         layouts::claimed(file, profile, world, catalogue, findings);
+    }
+    for choice in &claim.choices {
+        let possible: Vec<bool> = choice
+            .alternatives
+            .iter()
+            .map(|of| layouts::can_be(of.profile.as_ref(), world, catalogue))
+            .collect();
+        for (alternative, possible) in choice.alternatives.iter().zip(&possible) {
+            let Some(profile) = alternative.profile.as_ref().filter(|_| !possible) else { continue };
+            // One that cannot be had does no harm as long as another can.
+            match choice.alternatives.iter().find(|of| layouts::can_be(of.profile.as_ref(), world, catalogue))
+            {
+                None => layouts::claimed(file, profile, world, catalogue, findings),
+                Some(other) => {
+                    let message = format!(
+                        "no GPU has a MIG profile `{}`: the alternative `{}` is never taken",
+                        profile.value, alternative.name
+                    );
+                    let help = format!("`{}` can be; leave out what cannot", other.name);
+                    findings.warning(file, &profile.at, "no-effect", message, help);
+                }
+            }
+        }
     }
     let known = world.products();
     let products = if known.is_empty() { catalogue.iter().filter(|p| p.is_mig()).collect() } else { known };

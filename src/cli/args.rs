@@ -5,6 +5,7 @@ use crate::formats::{Format, Kind};
 use crate::perf::fit::Parameter;
 use crate::report::Format as TableForm;
 use crate::trace::steps::Mode;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -14,7 +15,7 @@ use std::path::PathBuf;
     name = "slicewise",
     version,
     before_help = "Examples:\n  slicewise run                         the quickstart inside the program\n  slicewise run scenarios/openb-window.yaml --set OPENB=../shared/traces/openb",
-    after_help = "Exit codes: 0 done, 2 usage or input, 3 could not write, 70 a bug in slicewise, 130 interrupted."
+    after_help = "Exit codes: 0 done, 1 the answer is no (plan, check, validate), 2 usage or input, 3 could not write, 70 a bug in slicewise, 130 interrupted; the help of a verb says what it adds."
 )]
 pub(super) struct Args {
     /// Print results and errors only
@@ -158,8 +159,8 @@ pub(super) struct Run {
     #[arg(short = 'o', long, value_enum, default_value_t = TableFormat::Text)]
     pub(super) format: TableFormat,
     /// Also write what the GPUs are when a run begins, for another program; again for more
-    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "no_report")]
-    pub(super) export: Vec<ExportFormat>,
+    #[arg(long, value_parser = export_formats(), value_name = "FORMAT", conflicts_with = "no_report")]
+    pub(super) export: Vec<Format>,
     /// Print the table and write nothing
     #[arg(long, conflicts_with = "out")]
     pub(super) no_report: bool,
@@ -298,45 +299,10 @@ impl From<FitMode> for Mode {
 }
 
 /// Files of other programs in which a plan can be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum ExportFormat {
-    /// mig-parted's configuration: counts of MIG profiles
-    MigParted,
-    /// mig-parted's checkpoint: MIG slices with places, one node by UUID
-    Checkpoint,
-    /// ConfigMap of the GPU operator's MIG manager
-    GpuOperator,
-    /// nos' known geometries
-    NosGeometries,
-    /// Nodes with nos' annotations
-    NosAnnotations,
-    /// ConfigMap of NVIDIA's device plugin: replicas by MPS or time-slicing
-    NvidiaPlugin,
-    /// ConfigMap of nebuly's device plugin: MPS memory slices
-    NebulyPlugin,
-    /// Claim templates for NVIDIA's DRA driver
-    DraClaims,
-    /// Device classes for NVIDIA's DRA driver
-    DraClasses,
-    /// Shell script of nvidia-smi commands: MIG slices with places
-    NvidiaSmi,
-}
-
-impl From<ExportFormat> for Format {
-    fn from(format: ExportFormat) -> Format {
-        match format {
-            ExportFormat::MigParted => Format::MigParted,
-            ExportFormat::Checkpoint => Format::Checkpoint,
-            ExportFormat::GpuOperator => Format::GpuOperator,
-            ExportFormat::NosGeometries => Format::NosGeometries,
-            ExportFormat::NosAnnotations => Format::NosAnnotations,
-            ExportFormat::NvidiaPlugin => Format::NvidiaPlugin,
-            ExportFormat::NebulyPlugin => Format::NebulyPlugin,
-            ExportFormat::DraClaims => Format::DraClaims,
-            ExportFormat::DraClasses => Format::DraClasses,
-            ExportFormat::NvidiaSmi => Format::NvidiaSmi,
-        }
-    }
+fn export_formats() -> impl TypedValueParser<Value = Format> {
+    let word = |(word, format): &(&'static str, Format)| PossibleValue::new(*word).help(format.about());
+    PossibleValuesParser::new(Format::WORDS.iter().map(word).collect::<Vec<_>>())
+        .map(|word| Format::parse(&word).expect("one of the words"))
 }
 
 /// Arguments of `check`.
@@ -449,7 +415,9 @@ impl From<CheckStrategy> for Strategy {
     after_help = "Levels: 0 the catalogue alone (--offline); 1 reads the GPUs (the default); 2 re-cuts the GPUs named by --uuid, verifies, and puts back what stood (--apply); 3 may also turn MIG on for the time (--toggle-mig).\n\nExit codes: 0 feasible (and with --apply restored); 1 not feasible, or without a target a device that is not as the catalogue says; 2 usage or input; 3 blocked by a precondition, nothing was touched, or the report could not be written; 4 an error came and the GPUs are as before; 5 a GPU is not as before: what is missing is listed; 130 interrupted, and the GPUs are as before."
 )]
 pub(super) struct Validate {
-    /// Scenario whose MIG layouts are asked for, `-` for standard input
+    /// What MIG layouts are asked for: a scenario (`-` for standard input), a plan of `slicewise plan -o json`,
+    /// or the folder of a finished run
+    #[arg(value_name = "FILE|DIR")]
     pub(super) scenario: Option<PathBuf>,
     /// Layout to ask for, such as `3g@4 1g@0 1g`; again for more
     #[arg(long, value_name = "SLICES")]
@@ -532,9 +500,9 @@ pub(super) struct Validate {
 }
 
 /// Forms of what `plan` prints: for people, for scripts, and other programs' files.
-fn plan_formats() -> clap::builder::PossibleValuesParser {
-    let files = crate::formats::Format::WORDS.iter().map(|(word, _)| *word);
-    clap::builder::PossibleValuesParser::new(["text", "json"].into_iter().chain(files))
+fn plan_formats() -> PossibleValuesParser {
+    let files = Format::WORDS.iter().map(|(word, _)| *word);
+    PossibleValuesParser::new(["text", "json"].into_iter().chain(files))
 }
 
 /// Arguments of `plan`.

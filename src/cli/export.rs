@@ -1,6 +1,5 @@
 //! Files for other programs: what GPUs were to be, in the words of whoever cuts them.
 
-use super::args::ExportFormat;
 use super::{Failure, Terminal};
 use crate::diag::Diagnostic;
 use crate::formats::{self, Export, Format, Plan, Refusal};
@@ -49,12 +48,12 @@ fn reasons(refusals: &[Refusal]) -> Vec<String> {
 /// is named and left out; it is a mistake only if that leaves nothing.
 pub(super) fn of_scenario(
     file: &ScenarioFile,
-    formats: &[ExportFormat],
+    formats: &[Format],
     catalogue: &Catalogue,
     out: &Path,
     terminal: &Terminal,
 ) -> Result<(), Failure> {
-    for format in formats.iter().map(|f| Format::from(*f)) {
+    for format in formats.iter().copied() {
         let mut left_out = Vec::new();
         let mut written = 0;
         for variant in &file.variants {

@@ -46,8 +46,8 @@ pub(super) fn plan(args: &Plan, terminal: &Terminal) -> Result<(), Failure> {
         "text" => print(&plan::text(&decision, args.explain))?,
         "json" => print(&format!("{:#}\n", plan::json(&decision)))?,
         word => {
-            let known = formats::Format::WORDS.iter().find(|(known, _)| *known == word);
-            export(&decision, known.expect("one of the words").1, terminal)?;
+            let format = formats::Format::parse(word).expect("one of the words");
+            export(&decision, format, terminal)?;
         }
     }
     if decision.serves_all() || args.exit_zero { Ok(()) } else { Err(Failure::No(1)) }

@@ -6,7 +6,7 @@ use super::{Failure, Terminal, print};
 use crate::cluster::spec::Mode;
 use crate::device::{Host, Inventory, Nvml, Reply};
 use crate::diag::Diagnostic;
-use crate::gpu::{Catalogue, Product};
+use crate::gpu::{Catalogue, Product, ProductSpec};
 use crate::report;
 use crate::validate::apply::{self, Event, Session};
 use crate::validate::sharing::{self, Probes, Sharing, Timed};
@@ -30,8 +30,12 @@ pub(super) fn validate(args: &Validate, terminal: &Terminal) -> Result<(), Failu
     let mut catalogue = catalogue.into_owned();
     let product = args.product.as_deref().map(|name| find(&catalogue, name)).transpose()?.cloned();
     let mut targets = written(args, product.as_ref())?;
-    if let Some(scenario) = &args.scenario {
-        targets.extend(of_scenario(scenario, args, &mut catalogue, terminal)?);
+    if let Some(path) = &args.scenario {
+        targets.extend(match asks(path)? {
+            Asks::Run(layouts) => of_run(path, &layouts, args, &mut catalogue, terminal)?,
+            Asks::Plan(text) => of_plan(path, &text)?,
+            Asks::Scenario => of_scenario(path, args, &mut catalogue, terminal)?,
+        });
     }
     if let Some(out) = &args.out {
         report::writable(out).map_err(|error| Failure::Output(error.to_string()))?;
@@ -117,6 +121,94 @@ fn written(args: &Validate, product: Option<&Product>) -> Result<Vec<Target>, Fa
     if wrong.is_empty() { Ok(targets) } else { Err(wrong.into()) }
 }
 
+/// What a file or folder that is named asks for.
+enum Asks {
+    /// The layouts of a finished run: what its folder holds of them.
+    Run(String),
+    /// A plan, as `slicewise plan -o json` prints it.
+    Plan(String),
+    /// A scenario.
+    Scenario,
+}
+
+fn asks(path: &Path) -> Result<Asks, Failure> {
+    if path.is_dir() {
+        let file = path.join("layouts.json");
+        if !file.is_file() {
+            let help = "name a folder that `slicewise run --out` wrote";
+            let name = path.display().to_string();
+            return Err(Failure::input("no-run", &name, "no layouts.json in this folder", help));
+        }
+        return Ok(Asks::Run(super::run::read_text(&file)?));
+    }
+    // Standard input can be read once: a scenario, as ever.
+    if path == Path::new("-") {
+        return Ok(Asks::Scenario);
+    }
+    let text = super::run::read_text(path)?;
+    let json: Option<serde_json::Value> =
+        text.trim_start().starts_with('{').then(|| serde_json::from_str(&text).ok()).flatten();
+    Ok(match json {
+        Some(value) if value.get("layouts_version").is_some() => Asks::Run(text),
+        Some(value) if value.get("planner").is_some() => Asks::Plan(text),
+        _ => Asks::Scenario,
+    })
+}
+
+/// A complaint about a file of ours, at its place.
+fn unreadable(path: &Path, error: &serde_json::Error, help: &str) -> Failure {
+    let mut diagnostic = Diagnostic::error("bad-value", &path.display().to_string(), error.to_string());
+    (diagnostic.line, diagnostic.column) = (error.line(), error.column());
+    Failure::Input(vec![diagnostic.help(help)])
+}
+
+/// The MIG layouts of a plan.
+fn of_plan(path: &Path, text: &str) -> Result<Vec<Target>, Failure> {
+    let help = "`slicewise plan -o json > plan.json` writes one";
+    let targets = Target::of_plan(text).map_err(|error| unreadable(path, &error, help))?;
+    if targets.is_empty() {
+        let name = path.display().to_string();
+        return Err(Failure::input(
+            "no-target",
+            &name,
+            "no MIG slice in this plan",
+            "MPS slices are tried with --mps",
+        ));
+    }
+    Ok(targets)
+}
+
+/// The MIG layouts that a finished run went through.
+fn of_run(
+    path: &Path,
+    text: &str,
+    args: &Validate,
+    catalogue: &mut Catalogue,
+    terminal: &Terminal,
+) -> Result<Vec<Target>, Failure> {
+    let help = "`slicewise run --out` writes one";
+    let targets = Target::of_run(text).map_err(|error| unreadable(path, &error, help))?;
+    // GPUs of its own stand in the scenario beside it.
+    let scenario = path.join("scenario.resolved.yaml");
+    if scenario.is_file() {
+        let (file, _) = super::run::load(Some(&scenario), &args.set, args.gpus.as_deref(), terminal)?;
+        file.variants.iter().for_each(|variant| lay(&variant.gpus, catalogue));
+    }
+    if targets.is_empty() {
+        let name = path.display().to_string();
+        let help = "only GPUs cut by MIG have layouts";
+        return Err(Failure::input("no-target", &name, "no MIG layout in this run", help));
+    }
+    Ok(targets)
+}
+
+/// Lays a scenario's rows over a catalogue; they were laid once when it was read.
+fn lay(rows: &[ProductSpec], catalogue: &mut Catalogue) {
+    for row in rows {
+        *catalogue = catalogue.with(row.clone()).unwrap_or_else(|_| catalogue.clone());
+    }
+}
+
 /// The MIG layouts of a scenario's initial clusters, each once.
 fn of_scenario(
     path: &Path,
@@ -127,10 +219,7 @@ fn of_scenario(
     let (file, _) = super::run::load(Some(path), &args.set, args.gpus.as_deref(), terminal)?;
     let mut targets: Vec<Target> = Vec::new();
     for variant in &file.variants {
-        for row in &variant.gpus {
-            // It was laid over a catalogue when the scenario was read.
-            *catalogue = catalogue.with(row.clone()).unwrap_or_else(|_| catalogue.clone());
-        }
+        lay(&variant.gpus, catalogue);
         for group in &variant.cluster.nodes {
             let (Some(gpus), Mode::Mig(slices)) = (&group.gpus, &group.mode) else { continue };
             let known =

@@ -5,9 +5,10 @@
 use super::World;
 use crate::cluster::{Cluster, Grant, NodeClass, Placement, Share};
 use crate::id::{NodeId, PodId};
-use crate::partition::nos::names::{COUNT, Kind, MEMORY, MODEL, Observed, PARTITIONING, Spec, Status};
+use crate::partition::nos::names::{Kind, Observed, Spec, Status};
 use crate::record::{Observer, Reasons, Record};
 use crate::sched::filter::resource_name;
+use crate::sim::advertised::{Standing, labels, standing};
 use crate::units::Time;
 use crate::workload::request::Unit;
 use serde_json::{Map, Value, json};
@@ -60,6 +61,7 @@ impl Observer for Moment<'_> {
             | Record::Doomed { .. }
             | Record::Plugin { .. }
             | Record::Planned { .. }
+            | Record::Judged { .. }
             | Record::Applied { .. } => {}
         }
     }
@@ -96,19 +98,9 @@ impl Moment<'_> {
             Share::Memory { .. } | Share::Sliced { .. } => Some(Kind::Mps),
             _ => None,
         };
-        let mut labels = class.labels.clone();
         let catalogue = self.world.scenario().catalogue();
-        if let Some(product) = catalogue.find(&class.model).filter(|_| 0 < class.gpus) {
-            let known = [
-                (MODEL, product.label()),
-                (COUNT, class.gpus.to_string()),
-                (MEMORY, product.memory().0.to_string()),
-            ];
-            let partitioning = kind.map(|kind| (PARTITIONING, kind.word().to_owned()));
-            for (key, value) in known.into_iter().chain(partitioning) {
-                labels.entry(key.to_owned()).or_insert(value);
-            }
-        }
+        let product = catalogue.find(&class.model).filter(|_| 0 < class.gpus);
+        let labels = product.map_or_else(|| class.labels.clone(), |product| labels(class, product, kind));
         let mut annotations: BTreeMap<String, String> = BTreeMap::new();
         let mut allocatable: BTreeMap<String, i64> = BTreeMap::new();
         if let Some(kind) = kind {
@@ -147,25 +139,9 @@ impl Moment<'_> {
                 *counts.entry((i64::from(gpu), profile, status)).or_insert(0) += count;
             }
         };
-        for gpu in 0..class.gpus as u8 {
-            match &class.share {
-                Share::Slices { slices, .. } => {
-                    let at = usize::from(gpu);
-                    let (full, free) = (self.cluster.gpu_full(node)[at], self.cluster.gpu_free(node)[at]);
-                    for (bit, slice) in slices.iter().enumerate().filter(|(bit, _)| full >> bit & 1 == 1) {
-                        let status = if free >> bit & 1 == 1 { Status::Free } else { Status::Used };
-                        add(gpu, self.world.pods().slices.get(slice.profile).replace('+', "."), status, 1);
-                    }
-                }
-                Share::Sliced { .. } => {
-                    for slices in self.cluster.offered(node, gpu) {
-                        let free = i64::from(slices.all.saturating_sub(slices.held));
-                        add(gpu, format!("{}gb", slices.gb), Status::Used, i64::from(slices.held));
-                        add(gpu, format!("{}gb", slices.gb), Status::Free, free);
-                    }
-                }
-                _ => {}
-            }
+        for Standing { gpu, profile, all, held } in standing(&self.cluster, node, self.world.pods().slices) {
+            add(gpu, profile.clone(), Status::Used, i64::from(held));
+            add(gpu, profile, Status::Free, i64::from(all.saturating_sub(held)));
         }
         if matches!(class.share, Share::Memory { .. }) {
             for (pod, placement) in self.running.iter().filter(|(_, placement)| placement.node == node) {

@@ -28,6 +28,8 @@ pub struct Claim {
     pub is_template: bool,
     /// What it asks for.
     pub requests: Vec<ClaimRequest>,
+    /// Requests that say several things of which the first will do that can be had (`firstAvailable`).
+    pub choices: Vec<ClaimChoice>,
     /// Whether all its devices must be parts of one GPU.
     pub same_gpu: bool,
     /// How its devices are shared.
@@ -46,6 +48,18 @@ pub struct ClaimRequest {
     /// The MIG profile that a selector names.
     pub profile: Option<Located<String>>,
 }
+
+/// A request with alternatives, in the order in which they are tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimChoice {
+    /// Its name.
+    pub name: Located<String>,
+    /// What is asked for; named within the request.
+    pub alternatives: Vec<ClaimRequest>,
+}
+
+/// Most alternatives of a request (`FirstAvailableDeviceRequestMaxSize`, resource.k8s.io/v1).
+const ALTERNATIVES: usize = 8;
 
 /// How the driver shares a device of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +125,7 @@ pub(super) fn read_claim(tree: &Rc<Node>, is_template: bool, problems: &mut Vec<
         namespace: meta.namespace.unwrap_or_else(|| "default".to_owned()),
         is_template,
         requests: Vec::new(),
+        choices: Vec::new(),
         same_gpu: false,
         sharing: Vec::new(),
     };
@@ -129,7 +144,10 @@ pub(super) fn read_claim(tree: &Rc<Node>, is_template: bool, problems: &mut Vec<
         return claim;
     };
     for request in items(devices, "requests", problems) {
-        claim.requests.extend(read_request(request, problems));
+        match get(request, "firstAvailable") {
+            Some(_) => claim.choices.extend(read_choice(request, problems)),
+            None => claim.requests.extend(read_request(request, problems)),
+        }
     }
     for constraint in items(devices, "constraints", problems) {
         if let Some(attribute) = text(constraint, "matchAttribute") {
@@ -147,7 +165,13 @@ pub(super) fn read_claim(tree: &Rc<Node>, is_template: bool, problems: &mut Vec<
             }
         }
     }
-    let names: Vec<String> = claim.requests.iter().map(|r| r.name.clone()).collect();
+    // An alternative is named with its request: `gpu/small`.
+    let mut names: Vec<String> = claim.requests.iter().map(|r| r.name.clone()).collect();
+    for choice in &claim.choices {
+        let name = &choice.name.value;
+        names.push(name.clone());
+        names.extend(choice.alternatives.iter().map(|of| format!("{name}/{}", of.name)));
+    }
     for config in items(devices, "config", problems) {
         for name in items(config, "requests", problems) {
             if let Shape::Text { text, .. } = &name.shape
@@ -184,12 +208,7 @@ fn check_version(tree: &Node, problems: &mut Vec<Problem>) {
 }
 
 fn read_request(tree: &Rc<Node>, problems: &mut Vec<Problem>) -> Option<ClaimRequest> {
-    let name = text(tree, "name").map(|n| n.value).unwrap_or_default();
     let exactly = get(tree, "exactly").unwrap_or(tree);
-    if get(tree, "firstAvailable").is_some() {
-        // Which alternative is taken depends on the cluster: nothing can be said of the devices.
-        return None;
-    }
     let Some(class) = text(exactly, "deviceClassName") else {
         let problem = Problem::new("missing-key", &tree.at, "a request without `exactly.deviceClassName`");
         problems.push(problem.help("name a class such as `mig.nvidia.com`"));
@@ -199,6 +218,49 @@ fn read_request(tree: &Rc<Node>, problems: &mut Vec<Problem>) -> Option<ClaimReq
         let problem = Problem::new("missing-key", &class.at, "`deviceClassName` stands outside `exactly`");
         problems.push(problem.help("in resource.k8s.io/v1 it belongs under `exactly`"));
     }
+    let name = text(tree, "name").map(|n| n.value).unwrap_or_default();
+    Some(asked(name, class, exactly, problems))
+}
+
+/// A request with alternatives.
+fn read_choice(tree: &Rc<Node>, problems: &mut Vec<Problem>) -> Option<ClaimChoice> {
+    if let Some(exactly) = get(tree, "exactly") {
+        let problem = Problem::new("bad-value", &exactly.at, "`exactly` beside `firstAvailable`");
+        problems.push(problem.help("a request has one of them"));
+    }
+    let mut alternatives: Vec<ClaimRequest> = Vec::new();
+    for alternative in items(tree, "firstAvailable", problems) {
+        let Some(class) = text(alternative, "deviceClassName") else {
+            let problem =
+                Problem::new("missing-key", &alternative.at, "an alternative without `deviceClassName`");
+            let help = match get(alternative, "exactly") {
+                Some(_) => "under `firstAvailable` it stands beside the name, without `exactly`",
+                None => "name a class such as `mig.nvidia.com`",
+            };
+            problems.push(problem.help(help));
+            continue;
+        };
+        let name = text(alternative, "name");
+        let known = |name: &String| alternatives.iter().any(|of| of.name == *name);
+        if let Some(second) = name.as_ref().filter(|name| known(&name.value)) {
+            let message = format!("a second alternative `{}`", second.value);
+            problems.push(Problem::new("duplicate", &second.at, message));
+        }
+        if alternatives.len() == ALTERNATIVES {
+            let message = format!("more than {ALTERNATIVES} alternatives");
+            problems.push(
+                Problem::new("bad-value", &alternative.at, message).help("the API server refuses them"),
+            );
+        }
+        let name = name.map(|name| name.value).unwrap_or_default();
+        alternatives.push(asked(name, class, alternative, problems));
+    }
+    let name = text(tree, "name").unwrap_or_else(|| Located::new(&tree.at, String::new()));
+    (!alternatives.is_empty()).then_some(ClaimChoice { name, alternatives })
+}
+
+/// Devices of a class, with their count and selectors.
+fn asked(name: String, class: Located<String>, exactly: &Node, problems: &mut Vec<Problem>) -> ClaimRequest {
     let count = match text(exactly, "count").map(|c| (c.value.parse::<u32>(), c.at)) {
         Some((Ok(count), _)) if 0 < count => count,
         Some((_, at)) => {
@@ -208,7 +270,7 @@ fn read_request(tree: &Rc<Node>, problems: &mut Vec<Problem>) -> Option<ClaimReq
         None => 1,
     };
     let profile = profile_of(exactly, problems);
-    Some(ClaimRequest { name, class, count, profile })
+    ClaimRequest { name, class, count, profile }
 }
 
 /// The profile that a CEL selector compares with, and complaints about attributes that no device has.

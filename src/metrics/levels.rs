@@ -357,7 +357,7 @@ impl Observer for Levels<'_> {
                 self.gpus.plugin(node, up);
                 self.recuts.record(at, &record, |node| self.empty.class(node).gpus);
             }
-            Record::Planned { .. } | Record::Applied { .. } => {
+            Record::Planned { .. } | Record::Judged { .. } | Record::Applied { .. } => {
                 self.recuts.record(at, &record, |node| self.empty.class(node).gpus);
             }
             Record::SpeedChanged { pod, speed } => {

@@ -204,6 +204,7 @@ impl Observer for PodLog {
             | Record::Plugin { .. }
             | Record::Planned { .. }
             | Record::Applied { .. }
+            | Record::Judged { .. }
             | Record::Down { .. }
             | Record::Up { .. } => {}
             Record::Evicted { pod, returns, lost } => {

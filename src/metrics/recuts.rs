@@ -33,6 +33,31 @@ pub struct Recuts {
     pub restarts: u64,
     /// GPU-hours during which their node's device plugin was away, and they took nobody.
     pub gpu_hours_without_plugin: f64,
+    /// What the plans fall short of, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regret: Option<Regret>,
+}
+
+/// Plans beside the best ones for the same pods and GPUs. Pods count once for each plan that was made for
+/// them, those included that need no re-cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Regret {
+    /// Plans that were judged.
+    pub plans: u64,
+    /// Those of which it is proven how good they are: the best plan is known.
+    pub exact: u64,
+    /// Those after which fewer pods can run than after the best plan that was found.
+    pub behind: u64,
+    /// Pods that can run at once after each plan, summed.
+    pub served: u64,
+    /// Pods that the best plans serve that were found.
+    pub best: u64,
+    /// Pods that any plans serve at the very most.
+    pub bound: u64,
+    /// GPUs that the plans asked to change.
+    pub recuts: u64,
+    /// GPUs that the best plans re-cut.
+    pub best_recuts: u64,
 }
 
 /// The fold.
@@ -56,6 +81,17 @@ impl Fold {
                 of.pods_planned_for += u64::from(pods);
                 of.pods_placed += u64::from(placed);
                 of.nodes_written += u64::from(nodes);
+            }
+            Record::Judged { served, best, bound, exact, recuts, best_recuts } => {
+                let regret = of.regret.get_or_insert_default();
+                regret.plans += 1;
+                regret.exact += u64::from(exact);
+                regret.behind += u64::from(served < best);
+                regret.served += u64::from(served);
+                regret.best += u64::from(best);
+                regret.bound += u64::from(bound);
+                regret.recuts += u64::from(recuts);
+                regret.best_recuts += u64::from(best_recuts);
             }
             Record::Applied { created, destroyed, missing, .. } => {
                 of.applications += 1;

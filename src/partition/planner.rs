@@ -17,6 +17,7 @@ use super::optimal::{self, Cut, Question};
 use crate::gpu::driver::Driver;
 use crate::gpu::{self, Geometry, State, Step, plan_geometry, plan_to};
 use crate::id::NodeId;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -56,6 +57,12 @@ impl Planner {
 impl fmt::Display for Planner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.word())
+    }
+}
+
+impl Serialize for Planner {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
     }
 }
 
@@ -334,8 +341,10 @@ pub struct Regret {
     pub served: u64,
     /// GPUs that it asked to change.
     pub recuts: u64,
-    /// Pods that the best plan serves, or at most can, if `complete` is false.
+    /// Pods that the best plan serves that was found.
     pub best_served: u64,
+    /// Pods that any plan serves at the very most.
+    pub bound: u64,
     /// GPUs that the best plan re-cuts.
     pub best_recuts: u64,
     /// Whether the best plan, and the pods that run after this one, are proven.
@@ -375,6 +384,7 @@ pub fn regret<'a>(ask: &Ask<'a>, planned: &Planned<'a>) -> Regret {
         served: served.score.served,
         recuts,
         best_served: best.score.served,
+        bound: best.bound,
         best_recuts: best.cuts.len() as u64,
         complete: best.complete && served.complete,
     }

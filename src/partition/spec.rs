@@ -3,6 +3,7 @@
 use super::nos::batch::Windows;
 use super::nos::table::Entry;
 use super::nos::{Fix, Fixes, Settings, Tables};
+use super::planner::Planner;
 use crate::gpu::{Catalogue, ProfileSet};
 use crate::units::Span;
 use serde::{Serialize, Serializer};
@@ -24,8 +25,17 @@ impl PartitionerSpec {
     #[must_use]
     pub fn limits(&self) -> Option<String> {
         let PartitionerSpec::Nos(nos) = self else { return None };
+        let planner = match nos.planner {
+            Planner::Nos => {
+                "nos decides what nos (commit 12e0a72) decides, checked against recorded cases".to_owned()
+            }
+            other => format!(
+                "nos' loop and agents run with the planner `{other}`, which a deployed nos does not have; slices are made \
+                 at the places that it counts on"
+            ),
+        };
         Some(format!(
-            "nos decides what nos (commit 12e0a72) decides, checked against recorded cases; its timing is that of its charts. \
+            "{planner}; its timing is that of its charts. \
              A device plugin is back after {} (MIG) or {} (MPS), which is assumed; slices take 75 to 138 ms a call and some \
              ms each (measured on A100) and 100 ms for a compute instance (assumed); watches have no delay. MPS slices do \
              not exceed a card's memory here, which nos' rounding up would allow.",
@@ -57,6 +67,12 @@ pub struct NosSpec {
     pub mps_plugin: Span,
     /// What is done where nos follows the order of a Go map.
     pub choices: Choice,
+    /// Who plans, where nos has its own planner.
+    pub planner: Planner,
+    /// Whether the best plan is sought beside each, to tell what it falls short of.
+    pub regret: bool,
+    /// Steps that each search for the best plan may take.
+    pub steps: u64,
 }
 
 impl Default for NosSpec {
@@ -74,16 +90,27 @@ impl Default for NosSpec {
             plugin: Span::from_secs(10),
             mps_plugin: Span::from_secs(10),
             choices: Choice::First,
+            planner: Planner::Nos,
+            regret: false,
+            steps: STEPS_OF_A_RUN,
         }
     }
 }
+
+/// Steps of each search for the best plan in a run, which has hundreds of plans: some ten milliseconds.
+pub const STEPS_OF_A_RUN: u64 = 20_000;
 
 impl NosSpec {
     /// The settings of the planner and the loop.
     #[must_use]
     pub fn settings(&self) -> Settings {
+        // A planner that knows places has agents that keep to them.
+        let fixes = match self.planner {
+            Planner::Nos => self.fix,
+            Planner::NosPlacements | Planner::Optimal => self.fix.with(Fix::Placement),
+        };
         Settings {
-            fixes: self.fix,
+            fixes,
             batch: Windows { timeout: self.batch_timeout, idle: self.batch_idle },
             plugin_delay: self.plugin_delay,
             mig_report: self.mig_report,

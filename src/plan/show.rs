@@ -1,6 +1,7 @@
 //! A decision for people, and for scripts.
 
 use super::{Decision, GpuChange};
+use crate::formats::{Cut, MpsSlice};
 use crate::partition::nos::names::Kind;
 use crate::partition::nos::{Counts, Names};
 use serde_json::{Value, json};
@@ -217,5 +218,37 @@ pub fn json(decision: &Decision<'_>) -> Value {
         "passedOver": passed.collect::<Vec<_>>(),
         "proof": proof,
         "notes": decision.notes,
+        "gpus": gpus(decision),
     })
+}
+
+/// How every GPU stands once the plan is carried out: MIG slices with their places where these are known.
+fn gpus(decision: &Decision<'_>) -> Vec<Value> {
+    let mut gpus = Vec::new();
+    for node in &decision.cuts.nodes {
+        for (index, gpu) in node.gpus.iter().enumerate() {
+            let slices: Vec<String> = match &gpu.cut {
+                Cut::Mig(layout) => {
+                    let slices = layout.slices(node.product).into_iter();
+                    slices.map(|s| format!("{}@{}", node.product.at(s.profile).name(), s.start)).collect()
+                }
+                Cut::Counts(geometry) => {
+                    geometry.profiles().map(|profile| node.product.at(profile).name().to_owned()).collect()
+                }
+                Cut::Mps(slices) => {
+                    let each = |slice: &MpsSlice| vec![format!("{}gb", slice.gb); usize::from(slice.count)];
+                    slices.iter().flat_map(each).collect()
+                }
+                Cut::Whole | Cut::MpsReplicas(_) | Cut::TimeSlices(_) => Vec::new(),
+            };
+            gpus.push(json!({
+                "node": node.name,
+                "gpu": index,
+                "product": node.product.id(),
+                "kind": decision.kind.word(),
+                "slices": slices,
+            }));
+        }
+    }
+    gpus
 }

@@ -117,12 +117,20 @@ pub fn write(folder: &Path, page: &Page) -> Result<Vec<PathBuf>, WriteError> {
     let json = serde_json::to_string_pretty(&summary(page)).expect("a tree of plain values prints") + "\n";
     put(folder.join("summary.json"), json.as_bytes())?;
     put(folder.join("timeline.csv"), &timeline(page))?;
+    let json = serde_json::to_string_pretty(&layouts(page)).expect("a tree of plain values prints") + "\n";
+    put(folder.join("layouts.json"), json.as_bytes())?;
     for (name, svg, png) in drawn(pictures(page)) {
         put(charts.join(format!("{name}.svg")), svg.as_bytes())?;
         put(charts.join(format!("{name}.png")), &png)?;
     }
     put(folder.join("report.html"), html(page).as_bytes())?;
     Ok(written)
+}
+
+/// The distinct MIG layouts of each variant, as `slicewise validate` reads them.
+fn layouts(page: &Page) -> serde_json::Value {
+    let variants = page.variants.iter().map(|v| serde_json::json!({"variant": v.name, "layouts": v.layouts}));
+    serde_json::json!({"layouts_version": 1, "variants": variants.collect::<Vec<_>>()})
 }
 
 fn pictures(page: &Page) -> Vec<(String, Picture)> {

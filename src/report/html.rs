@@ -279,6 +279,15 @@ fn levels(variant: &VariantResult) -> Markup {
                 (count(r.destroyed)) " destroyed, " (count(r.refused)) " refused by the device, which left "
                 (count(r.partial)) " re-cuts partial. Device plugins restarted " (count(r.restarts))
                 " times, which took " (level(r.gpu_hours_without_plugin)) " GPU-hours."
+                @if let Some(regret) = r.regret {
+                    @let each = |sum: u64| level(sum as f64 / regret.plans as f64);
+                    " The best plan was sought beside " (count(regret.plans)) " of them, for the same pods and GPUs: "
+                    (each(regret.served)) " pods could run after a plan on average and " (each(regret.best))
+                    " after the best one, which re-cuts " (each(regret.best_recuts)) " GPUs against "
+                    (each(regret.recuts)) "; " (count(regret.behind)) " plans fell short. For "
+                    (count(regret.exact)) " the best one is proven; no plan serves more than "
+                    (each(regret.bound)) " on average."
+                }
             }
             @if let Some(f) = &s.failures { " " (broken(f)) }
             @for (what, index) in [("namespaces", s.fairness.namespaces), ("classes", s.fairness.classes)] {

@@ -102,6 +102,7 @@ pub(super) fn variant(name: &str, share: f64, wait: f64, never_fit: u64) -> Vari
         },
         slices: slice_chart(share),
         models: Vec::new(),
+        layouts: Vec::new(),
         notes: vec!["41 rows of the trace have no GPU and are placed by CPU and memory alone.".to_owned()],
     }
 }

@@ -4,7 +4,7 @@
 use super::figures::{Column, Shown, answer, best, columns, lost};
 use super::human::number;
 use super::{Page, figures, summary};
-use crate::metrics::{Summary, VariantResult};
+use crate::metrics::{Regret, Summary, VariantResult};
 use crate::yaml;
 use comfy_table::{
     Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
@@ -184,6 +184,10 @@ fn markdown_text(text: &str) -> String {
 /// A figure of `csv`.
 type Field = (&'static str, fn(&Summary) -> f64);
 
+fn regret(summary: &Summary) -> Option<Regret> {
+    summary.recuts?.regret
+}
+
 /// The fields of a row: every figure of [`crate::metrics::Summary`] that is one number.
 const FIELDS: &[Field] = &[
     ("from_s", |s| s.from_s),
@@ -231,6 +235,11 @@ const FIELDS: &[Field] = &[
     ("plans", |s| s.recuts.map_or(f64::NAN, |r| r.plans as f64)),
     ("recuts", |s| s.recuts.map_or(f64::NAN, |r| r.applications as f64)),
     ("recuts_partial", |s| s.recuts.map_or(f64::NAN, |r| r.partial as f64)),
+    ("plans_judged", |s| regret(s).map_or(f64::NAN, |r| r.plans as f64)),
+    ("plans_judged_exactly", |s| regret(s).map_or(f64::NAN, |r| r.exact as f64)),
+    ("plans_behind", |s| regret(s).map_or(f64::NAN, |r| r.behind as f64)),
+    ("pods_served", |s| regret(s).map_or(f64::NAN, |r| r.served as f64)),
+    ("pods_served_at_best", |s| regret(s).map_or(f64::NAN, |r| r.best as f64)),
     ("gpu_hours_without_plugin", |s| s.recuts.map_or(f64::NAN, |r| r.gpu_hours_without_plugin)),
     ("cpus_mean", |s| s.cpus.mean),
     ("cpus_capacity", |s| s.cpus.capacity),

@@ -16,6 +16,7 @@ use crate::cluster::spec::{ClusterSpec, Holders};
 use crate::diag::nearest;
 use crate::gpu::{Catalogue, ProductSpec};
 use crate::partition::nos::{Fix, Fixes};
+use crate::partition::planner::Planner;
 use crate::partition::spec::{Choice as NosChoice, Geometries, NosSpec, PartitionerSpec};
 use crate::sched::spec::{
     ApiLimits, FitStrategy, GpuChoice, KubeSettings, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties,
@@ -164,6 +165,11 @@ words! {
         "first-fit" => GpuChoice::FirstFit,
         "best-fit" => GpuChoice::BestFit,
         "worst-fit" => GpuChoice::WorstFit,
+    }
+    Planner {
+        "nos" => Planner::Nos,
+        "nos-placements" => Planner::NosPlacements,
+        "optimal" => Planner::Optimal,
     }
     NosChoice { "first" => NosChoice::First, "seeded" => NosChoice::Seeded }
     Holders { "wait" => Holders::Wait, "evict" => Holders::Evict }
@@ -341,6 +347,9 @@ impl<'a> Lower<Context<'a>> for NosSpec {
             let plugin = r.take("plugin", context);
             let mps_plugin = r.take("mps_plugin", context);
             let choices = r.take("choices", context);
+            let planner = r.take("planner", context);
+            let regret = r.take("regret", context);
+            let steps = r.take("steps", context);
             Some(NosSpec {
                 fix: fix?,
                 geometries: geometries?,
@@ -352,6 +361,9 @@ impl<'a> Lower<Context<'a>> for NosSpec {
                 plugin: plugin?,
                 mps_plugin: mps_plugin?,
                 choices: choices?,
+                planner: planner?,
+                regret: regret?,
+                steps: steps?,
             })
         })
     }

@@ -168,6 +168,41 @@ static NOS: Object = Object {
             "first",
             "what is done where nos leaves it to chance",
         ),
+        Key::default(
+            "planner",
+            Kind::Choice(&PLANNER),
+            "nos",
+            "who plans, with nos' loop and agents around it",
+        ),
+        Key::default(
+            "regret",
+            Kind::Bool,
+            "false",
+            "whether the best plan is sought beside each, to report what it falls short of",
+        ),
+        Key::default(
+            "steps",
+            Kind::Integer(1, 1_000_000_000),
+            "20000",
+            "steps that each search for the best plan may take: 20,000 take some ten milliseconds",
+        ),
+    ],
+};
+
+static PLANNER: Choice = Choice {
+    name: "a planner",
+    doc: "Who plans.",
+    alternatives: &[
+        Alternative::word("nos", "nos' own planner, quirks included."),
+        Alternative::word(
+            "nos-placements",
+            "nos' planner on true places, with every geometry of the catalogue that has places beside the used \
+             slices; agents make slices at the places that it counts on.",
+        ),
+        Alternative::word(
+            "optimal",
+            "The best plan: most pods served, then fewest GPUs re-cut, then least fragmentation; within `steps`.",
+        ),
     ],
 };
 

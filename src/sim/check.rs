@@ -231,7 +231,10 @@ impl Observer for Checker<'_> {
             Record::NodeChanged { node, class } => self.node_changed(node, class),
             Record::Recut { node, gpu, standing } => self.recut(node, gpu, standing),
             Record::Resliced { node, gpu, slices } => self.empty.offer(node, gpu, slices),
-            Record::Plugin { .. } | Record::Planned { .. } | Record::Applied { .. } => {}
+            Record::Plugin { .. }
+            | Record::Planned { .. }
+            | Record::Judged { .. }
+            | Record::Applied { .. } => {}
             Record::GaveUp { .. } | Record::TurnedAway { .. } | Record::NeverFits { .. } => self.left(),
         }
         let Totals { arrived, finished, left } = self.totals;

@@ -1,8 +1,8 @@
 //! nos in the simulated cluster: its controllers, agents and the device plugins they restart, in virtual
 //! time.
 //!
-//! What nos decides is [`crate::partition::nos`]'s; this file holds what surrounds it: nodes as texts,
-//! the GPUs behind them, timers. What a node advertises is the cluster's business: while a device plugin
+//! What nos decides is [`crate::partition::nos`]'s; this module holds what surrounds it: nodes as texts and
+//! timers here, their GPUs and agents in `agents`, the controllers in `planning`. What a node advertises is the cluster's business: while a device plugin
 //! restarts, slices that nobody holds are taken off its GPUs, and those that stand by then appear when the
 //! plugin is back. Kubelet counts devices without a plugin as unhealthy, so that allocatable is 0
 //! meanwhile.
@@ -11,27 +11,28 @@
 //! actuator, so only those that find something stand on the calendar, and the others are counted when
 //! the actuator looks. Watches have no delay here.
 
-use super::{Decider, Event, State, World};
+mod agents;
+mod planning;
+
+use super::advertised::{Standing, labels, standing};
+use super::{Decider, Event, World};
 use crate::cluster::Share;
 use crate::engine::Epoch;
 use crate::gpu::driver::Driver;
-use crate::gpu::{self, Catalogue, PlaceId, Places, Product, Step as GpuStep};
+use crate::gpu::{self, Catalogue, PlaceId, Places, Product};
 use crate::id::{NodeId, PodId, ShapeId};
-use crate::partition::nos::agent::{Act, Device, MigAgent, Operations, mps_report};
+use crate::partition::nos::agent::MigAgent;
 use crate::partition::nos::batch::Batcher;
-use crate::partition::nos::control::{Controller, Next, Sight, plan_id, writes};
-use crate::partition::nos::device::{Board, apply};
-use crate::partition::nos::names::{
-    COUNT, Kind, MEMORY, MODEL, PARTITIONING, PLUGIN_CONFIG, Spec, Status, Texts,
-};
+use crate::partition::nos::control::{Controller, plan_id};
+use crate::partition::nos::names::{Kind, PLUGIN_CONFIG};
 use crate::partition::nos::queue::WorkQueue;
-use crate::partition::nos::rollout::{Rollout, Step};
-use crate::partition::nos::state::{Replicas, annotate, config_key, plugin_config};
+use crate::partition::nos::rollout::Rollout;
+use crate::partition::nos::state::{Replicas, annotate};
 use crate::partition::nos::usage::Seen;
 use crate::partition::nos::{
-    Choices, ClusterState, First, NodeLook, NodeText, Pod, Reach, Resources, Seeded, Settings, Shape, Tables,
-    plan,
+    Choices, ClusterState, First, NodeLook, NodeText, Resources, Seeded, Settings, Shape, Tables,
 };
+use crate::partition::planner::Planner;
 use crate::record::{Observer, ReasonId, Record};
 use crate::sched::filter::resource_name;
 use crate::units::{Span, Time};
@@ -53,6 +54,19 @@ pub struct NosSetup<'a> {
     pub mps_plugin: Span,
     /// Seed of the choices that nos leaves to chance; `None` takes the documented defaults.
     pub seed: Option<u64>,
+    /// Who plans.
+    pub planner: Planner,
+    /// Whether the best plan is sought beside each, to tell what it falls short of.
+    pub regret: bool,
+    /// Steps that each search for the best plan may take.
+    pub steps: u64,
+}
+
+impl NosSetup<'_> {
+    /// Whether plans are made or judged on the places of slices, of which nos knows nothing.
+    fn on_places(&self) -> bool {
+        self.regret || self.planner != Planner::Nos
+    }
 }
 
 /// How long a partitioner is watched that alone goes on, while no pod comes, is bound or ends: its re-queues for
@@ -227,17 +241,17 @@ impl<'a> Nos<'a> {
         let rollout = self.rollout.as_ref().and_then(|(rollout, _, _)| rollout.next());
         queues.chain(self.batcher.next()).chain(timers).chain(rollout).min()
     }
+}
 
-    /// All pods on a node, as nos sees them.
-    fn seen(&self, node: &Managed, shape_of: impl Fn(PodId) -> ShapeId) -> Vec<Seen<PodId>> {
-        let seen = |pod: &PodId| Seen {
-            pod: *pod,
-            running: true,
-            requests: self.shapes[shape_of(*pod).index()].requests.clone(),
-            ports: Vec::new(),
-        };
-        node.pods.iter().map(seen).collect()
-    }
+/// All pods on a node, as nos sees them.
+fn seen(pods: &BTreeSet<PodId>, shapes: &[Shape], shape_of: impl Fn(PodId) -> ShapeId) -> Vec<Seen<PodId>> {
+    let seen = |pod: &PodId| Seen {
+        pod: *pod,
+        running: true,
+        requests: shapes[shape_of(*pod).index()].requests.clone(),
+        ports: Vec::new(),
+    };
+    pods.iter().map(seen).collect()
 }
 
 /// How long the slices of one GPU take that are destroyed and created: one call for all of a kind, and a
@@ -277,6 +291,11 @@ impl<O: Observer> World<'_, '_, O> {
             (Share::Sliced { .. }, Some(product)) => (Kind::Mps, product),
             _ => return,
         };
+        if nos.setup.on_places() {
+            for profile in product.profiles() {
+                nos.state.resource(&profile.resource());
+            }
+        }
         let side = match kind {
             Kind::Mig => Side::Mig {
                 agent: Box::new(MigAgent::new(nos.setup.settings)),
@@ -307,16 +326,7 @@ impl<O: Observer> World<'_, '_, O> {
     /// Labels and amounts of a node as Kubernetes has them.
     fn nos_write_text(&mut self, id: NodeId, kind: Kind, product: &Product) {
         let class = self.cluster.class(id);
-        let mut labels: Texts = [
-            (MODEL, product.label()),
-            (COUNT, class.gpus.to_string()),
-            (MEMORY, product.memory().0.to_string()),
-            (PARTITIONING, kind.word().to_owned()),
-        ]
-        .map(|(key, value)| (key.to_owned(), value))
-        .into();
-        // What the scenario says of a node wins: labels differ between clusters.
-        labels.extend(class.labels.iter().map(|(key, value)| (key.clone(), value.clone())));
+        let mut labels = labels(class, product, Some(kind));
         let mut allocatable = Resources {
             cpu_milli: class.cpu.0 as i64,
             memory_bytes: (class.memory.0 << 20) as i64,
@@ -324,23 +334,8 @@ impl<O: Observer> World<'_, '_, O> {
             ..Resources::default()
         };
         let mut advertised: BTreeMap<String, i64> = BTreeMap::new();
-        for gpu in 0..class.gpus as u8 {
-            match &class.share {
-                Share::Slices { slices, .. } => {
-                    let full = self.cluster.gpu_full(id)[usize::from(gpu)];
-                    for slice in (0..slices.len()).filter(|bit| full >> bit & 1 == 1).map(|bit| &slices[bit])
-                    {
-                        let profile = self.setup.pods.slices.get(slice.profile);
-                        *advertised.entry(Kind::Mig.resource(&profile.replace('+', "."))).or_default() += 1;
-                    }
-                }
-                _ => {
-                    for slices in self.cluster.offered(id, gpu) {
-                        let profile = format!("{}gb", slices.gb);
-                        *advertised.entry(Kind::Mps.resource(&profile)).or_default() += i64::from(slices.all);
-                    }
-                }
-            }
+        for Standing { profile, all, .. } in standing(&self.cluster, id, self.setup.pods.slices) {
+            *advertised.entry(kind.resource(&profile)).or_default() += i64::from(all);
         }
         let nos = self.nos.as_mut().expect("there is nos");
         for (resource, count) in advertised {
@@ -385,10 +380,10 @@ impl<O: Observer> World<'_, '_, O> {
         let now = self.calendar.now();
         let pods = self.setup.pods;
         let Some(nos) = &mut self.nos else { return };
-        let node = &nos.nodes[&id];
-        let seen = nos.seen(node, |pod| pods.shape(pod));
-        let text = node.text.clone();
-        if let Ok(NodeLook::Initialize(gpus)) = nos.state.node_event(text, || seen) {
+        let Nos { state, nodes, shapes, .. } = nos;
+        let node = &nodes[&id];
+        let seen = || seen(&node.pods, shapes, |pod| pods.shape(pod));
+        if let Ok(NodeLook::Initialize(gpus)) = state.node_event(node.text.clone(), seen) {
             let fixes = nos.setup.settings.fixes;
             let node = nos.nodes.get_mut(&id).expect("it was just there");
             // A patch that changes nothing is no event: a node that nothing can initialize is left there.
@@ -399,251 +394,6 @@ impl<O: Observer> World<'_, '_, O> {
                 self.nos_node_event(id);
                 self.nos_act(id);
             }
-        }
-    }
-
-    /// The devices of a node that kubelet shows: without a plugin those in use alone.
-    fn nos_devices(&self, id: NodeId) -> Vec<Device> {
-        let nos = self.nos.as_ref().expect("there is nos");
-        let node = &nos.nodes[&id];
-        let mut devices: Vec<Device> = match &node.side {
-            Side::Mig { .. } => self.nos_boards(id).iter().flat_map(Board::devices).collect(),
-            Side::Mps { .. } => {
-                let of = |gpu: u8| {
-                    let offered = self.cluster.offered(id, gpu).iter();
-                    offered.flat_map(move |slices| {
-                        (0..slices.all.max(slices.held)).map(move |number| Device {
-                            gpu: i64::from(gpu),
-                            resource: Kind::Mps.resource(&format!("{}gb", slices.gb)),
-                            id: format!("GPU-{gpu}::{}::{number}", slices.gb),
-                            status: if number < slices.held { Status::Used } else { Status::Free },
-                        })
-                    })
-                };
-                (0..self.cluster.class(id).gpus as u8).flat_map(of).collect()
-            }
-        };
-        if !node.up {
-            devices.retain(|device| device.status == Status::Used);
-        }
-        devices
-    }
-
-    /// The GPUs of a MIG node.
-    fn nos_boards(&self, id: NodeId) -> Vec<Board<'_>> {
-        let nos = self.nos.as_ref().expect("there is nos");
-        let Side::Mig { driver, states, .. } = &nos.nodes[&id].side else { panic!("a MIG node") };
-        let (product, driver) = &nos.products[*driver];
-        let (full, free) = (self.cluster.gpu_full(id), self.cluster.gpu_free(id));
-        let board = |(index, state): (usize, &gpu::State)| Board {
-            index: index as i64,
-            product,
-            driver,
-            state: *state,
-            used: places(full[index] & !free[index]),
-        };
-        states.iter().enumerate().map(board).collect()
-    }
-
-    /// The agent of a node reports.
-    fn nos_report(&mut self, id: NodeId) {
-        let now = self.calendar.now();
-        if !self.nos.as_ref().is_some_and(|nos| nos.nodes.contains_key(&id)) {
-            return;
-        }
-        let devices = self.nos_devices(id);
-        let nos = self.nos.as_mut().expect("there is nos");
-        let node = nos.nodes.get_mut(&id).expect("it was just there");
-        node.ticked = now;
-        let changed = match &mut node.side {
-            Side::Mig { agent, .. } => agent.report(&node.text.annotations, &devices),
-            Side::Mps { .. } => mps_report(&node.text.annotations, &devices),
-        };
-        if let Some(annotations) = changed {
-            node.text.annotations = annotations;
-            self.nos_node_event(id);
-            self.nos_act(id);
-        }
-    }
-
-    /// The actuator of a MIG node looks at what is asked for.
-    fn nos_act(&mut self, id: NodeId) {
-        let now = self.calendar.now();
-        let Some(nos) = &mut self.nos else { return };
-        let Some(node) = nos.nodes.get(&id) else { return };
-        let ticks = nos.ticks(node, now);
-        let node = nos.nodes.get_mut(&id).expect("it was just there");
-        let Side::Mig { agent, pass, again, .. } = &mut node.side else { return };
-        if pass.is_some() {
-            *again = true;
-            return;
-        }
-        if let Some((last, _)) = ticks
-            && node.ticked < last
-        {
-            agent.tick();
-            node.ticked = last;
-        }
-        let devices = self.nos_devices(id);
-        let nos = self.nos.as_mut().expect("there is nos");
-        nos.plans += 1;
-        let mut choices = choices(nos.setup.seed, nos.plans);
-        let node = nos.nodes.get_mut(&id).expect("it was just there");
-        let Side::Mig { agent, .. } = &mut node.side else { unreachable!("it was MIG") };
-        match agent.act(&node.text.annotations, &devices, &mut *choices) {
-            Act::Nothing => nos.renew(id, now),
-            Act::Again(poll) => {
-                // It looks every second until a report has come: at the first look that can find one.
-                let Some((_, next)) = ticks else { return };
-                let looks = next.since(now).0.div_ceil(poll.0.max(1)).max(1);
-                let at = now + Span(looks * poll.0.max(1));
-                if node.act_due.is_none_or(|due| at < due) {
-                    node.act_due = Some(at);
-                    nos.at(at, Due::Act(id));
-                }
-            }
-            Act::Apply(operations) => self.nos_apply(id, &operations),
-        }
-    }
-
-    /// Devices are destroyed and made, and the device plugin restarts.
-    fn nos_apply(&mut self, id: NodeId, operations: &Operations) {
-        let now = self.calendar.now();
-        let boards = self.nos_boards(id);
-        let nos = self.nos.as_ref().expect("there is nos");
-        let settings = *nos.setup.settings;
-        let specs: Vec<Spec> = Spec::of(&nos.nodes[&id].text.annotations).collect();
-        let applied = apply(operations, &specs, &boards, settings.fixes);
-        let (mut created, mut destroyed, mut missing, mut took) = (0, 0, 0, Span::ZERO);
-        for gpu in &applied.gpus {
-            let gone = gpu.steps.iter().filter(|step| matches!(step, GpuStep::Destroy(_))).count() as u32;
-            destroyed += gone;
-            created += gpu.steps.len() as u32 - gone;
-            missing += u32::try_from(gpu.missing).unwrap_or(0);
-            let made = u64::from(gpu.calls.saturating_sub(gone));
-            took = Span(took.0 + cutting(u64::from(gone), made, u64::from(gpu.attempts)).0);
-        }
-        let nos = self.nos.as_mut().expect("there is nos");
-        let plugin = nos.setup.plugin;
-        let node = nos.nodes.get_mut(&id).expect("it was just there");
-        let Side::Mig { states, pass, .. } = &mut node.side else { unreachable!("it was MIG") };
-        nos.sequence += 1;
-        let number = nos.sequence;
-        *pass = Some((now, number));
-        for gpu in &applied.gpus {
-            states[gpu.index as usize] = gpu.state;
-        }
-        let mut failed = applied.failed;
-        let mut end = now + took;
-        if applied.restart {
-            end += match settings.restart_wait(plugin) {
-                Ok(wait) => wait,
-                Err(timeout) => {
-                    failed = true;
-                    timeout
-                }
-            };
-            let back = now + took + plugin;
-            node.restart = number;
-            nos.at(back, Due::PluginUp(id, number));
-        }
-        nos.at(end, Due::PassEnd(id, number, failed));
-        self.emit(Record::Applied { node: id, created, destroyed, missing });
-        if applied.restart {
-            self.nos_plugin_down(id);
-        }
-    }
-
-    /// The device plugin of a node goes: slices that nobody holds are not to be had.
-    fn nos_plugin_down(&mut self, id: NodeId) {
-        let node = self.nos.as_mut().expect("there is nos").nodes.get_mut(&id).expect("a node of nos");
-        let was_up = std::mem::replace(&mut node.up, false);
-        if was_up {
-            self.emit(Record::Plugin { node: id, up: false });
-        }
-        for gpu in 0..self.cluster.class(id).gpus as u8 {
-            match self.cluster.class(id).share {
-                Share::Slices { .. } => {
-                    let held = self.cluster.gpu_full(id)[usize::from(gpu)]
-                        & !self.cluster.gpu_free(id)[usize::from(gpu)];
-                    self.nos_stand(id, gpu, held);
-                }
-                _ => {
-                    let offered = self.cluster.offered(id, gpu);
-                    let held: Vec<(u16, u16)> =
-                        offered.iter().map(|s| (s.gb, s.held)).filter(|s| 0 < s.1).collect();
-                    self.nos_offer(id, gpu, &held);
-                }
-            }
-        }
-        self.nos_node_changed(id);
-        self.node_changed(id);
-    }
-
-    /// It is back and offers what stands.
-    fn nos_plugin_up(&mut self, id: NodeId, restart: u64) {
-        let now = self.calendar.now();
-        let nos = self.nos.as_mut().expect("there is nos");
-        let Some(node) = nos.nodes.get_mut(&id).filter(|node| node.restart == restart) else { return };
-        node.up = true;
-        self.emit(Record::Plugin { node: id, up: true });
-        for gpu in 0..self.cluster.class(id).gpus as u8 {
-            let nos = self.nos.as_ref().expect("there is nos");
-            match &nos.nodes[&id].side {
-                Side::Mig { driver, states, .. } => {
-                    let layout = nos.products[*driver].0.states().layout(states[usize::from(gpu)]);
-                    let standing =
-                        u32::try_from(layout.places().bits()).expect("a class has 32 slices at most");
-                    self.nos_stand(id, gpu, standing);
-                }
-                Side::Mps { config } => {
-                    let of_gpu = config.iter().filter(|entry| entry.device == i64::from(gpu));
-                    let slices: Vec<(u16, u16)> = of_gpu
-                        .map(|entry| {
-                            (entry.memory_gb.clamp(0, 65_535) as u16, entry.replicas.clamp(0, 65_535) as u16)
-                        })
-                        .filter(|(gb, replicas)| 0 < *gb && 0 < *replicas)
-                        .collect();
-                    self.nos_offer(id, gpu, &slices);
-                }
-            }
-        }
-        self.nos_node_changed(id);
-        self.node_changed(id);
-        self.nos.as_mut().expect("there is nos").renew(id, now);
-    }
-
-    fn nos_stand(&mut self, node: NodeId, gpu: u8, standing: u32) {
-        if self.cluster.gpu_full(node)[usize::from(gpu)] != standing {
-            self.cluster.recut(node, gpu, standing);
-            self.emit(Record::Recut { node, gpu, standing });
-        }
-    }
-
-    fn nos_offer(&mut self, node: NodeId, gpu: u8, slices: &[(u16, u16)]) {
-        self.cluster.offer(node, gpu, slices);
-        self.emit(Record::Resliced { node, gpu, slices });
-    }
-
-    /// A pass of an actuator ends.
-    fn nos_pass_end(&mut self, id: NodeId, number: u64, failed: bool) {
-        let now = self.calendar.now();
-        let nos = self.nos.as_mut().expect("there is nos");
-        let Some(node) = nos.nodes.get(&id) else { return };
-        let tick = nos.ticks(node, now).map(|(last, _)| last);
-        let node = nos.nodes.get_mut(&id).expect("it was just there");
-        let Side::Mig { agent, pass, again, .. } = &mut node.side else { return };
-        // It may be that of a node of this name that has left.
-        let Some((began, _)) = pass.take_if(|(_, of)| *of == number) else { return };
-        let retry = agent.applied(failed);
-        let again = std::mem::take(again) || retry;
-        nos.renew(id, now);
-        // A reporter that came meanwhile waited for the lock.
-        if tick.is_some_and(|tick| began < tick) {
-            self.nos_report(id);
-        }
-        if again {
-            self.nos_act(id);
         }
     }
 
@@ -672,17 +422,16 @@ impl<O: Observer> World<'_, '_, O> {
             self.wake_partitioner_at(now);
         }
         let nos = self.nos.as_mut().expect("there is nos");
-        let requests = nos.shapes[shape.index()].requests.clone();
-        let Some(managed) = nos.nodes.get_mut(&node) else { return };
+        let Nos { state, nodes, shapes, .. } = nos;
+        let Some(managed) = nodes.get_mut(&node) else { return };
         managed.pods.insert(pod);
-        let text = managed.text.clone();
-        let others = nos.seen(&nos.nodes[&node], |pod| self.setup.pods.shape(pod));
+        let requests = &shapes[shape.index()].requests;
         // First the binding is seen, then that the pod runs.
         for running in [false, true] {
-            let seen = Seen { pod, running, requests: requests.clone(), ports: Vec::new() };
-            let others = others.clone();
+            let now_seen = Seen { pod, running, requests: requests.clone(), ports: Vec::new() };
+            let others = || seen(&managed.pods, shapes, |pod| self.setup.pods.shape(pod));
             // A node that cannot be read is one of those that stop planning.
-            let _ = nos.state.pod_event(&text, seen, || others);
+            let _ = state.pod_event(&managed.text, now_seen, others);
         }
         nos.renew(node, now);
         self.arm_partitioner();
@@ -785,153 +534,6 @@ impl<O: Observer> World<'_, '_, O> {
             }
             Due::PassEnd(id, number, failed) => self.nos_pass_end(id, number, failed),
             Due::PluginUp(id, restart) => self.nos_plugin_up(id, restart),
-        }
-    }
-
-    /// A node of an MPS plan is written.
-    fn nos_rollout(&mut self, step: Step) {
-        let now = self.calendar.now();
-        let Step::Label(write) = step else { return };
-        let id = write.node;
-        let nos = self.nos.as_mut().expect("there is nos");
-        let gpus = write.state(nos.state.names());
-        let (_, _, plan) = nos.rollout.as_ref().expect("it is under way");
-        let key = config_key(&write.name, plan);
-        let mps_plugin = nos.setup.mps_plugin;
-        let Some(node) = nos.nodes.get_mut(&id) else {
-            // The node is gone, and the first error ends the pass.
-            nos.rollout.as_mut().expect("it is under way").0.abort();
-            return;
-        };
-        node.text.labels.insert(PLUGIN_CONFIG.to_owned(), key);
-        let Side::Mps { config } = &mut node.side else { return };
-        let Ok(new) = plugin_config(&gpus) else { return };
-        let count = |config: &[Replicas]| {
-            let mut slices: BTreeMap<(i64, i64), i64> = BTreeMap::new();
-            for entry in config {
-                *slices.entry((entry.device, entry.memory_gb)).or_default() += entry.replicas;
-            }
-            slices
-        };
-        let (was, is) = (count(config), count(&new));
-        let more = |a: &BTreeMap<(i64, i64), i64>, b: &BTreeMap<(i64, i64), i64>| {
-            let surplus = |(key, n): (&(i64, i64), &i64)| (n - b.get(key).unwrap_or(&0)).max(0);
-            a.iter().map(surplus).sum::<i64>() as u32
-        };
-        let (created, destroyed) = (more(&is, &was), more(&was, &is));
-        *config = new;
-        nos.sequence += 1;
-        node.restart = nos.sequence;
-        let restart = node.restart;
-        nos.at(now + mps_plugin, Due::PluginUp(id, restart));
-        self.emit(Record::Applied { node: id, created, destroyed, missing: 0 });
-        self.nos_plugin_down(id);
-    }
-
-    /// The workers of both controllers look at the pods in their queues; whether one did.
-    fn nos_look(&mut self) -> bool {
-        let now = self.calendar.now();
-        let mut looked = false;
-        let nos = self.nos.as_mut().expect("there is nos");
-        nos.looks += 1;
-        // Both controllers take batches from one channel, and which comes first is a race upstream (N11):
-        // they take turns here, since the one that always came second would never plan.
-        let order = if nos.looks.is_multiple_of(2) { [Kind::Mps, Kind::Mig] } else { [Kind::Mig, Kind::Mps] };
-        for kind in order {
-            loop {
-                let nos = self.nos.as_mut().expect("there is nos");
-                if kind == Kind::Mps && nos.rollout.is_some() {
-                    break;
-                }
-                let Some(pod) = nos.queues[kind as usize].pop() else { break };
-                looked = true;
-                let sight = Sight {
-                    has_nodes: nos.state.has_nodes(kind),
-                    exists: self.state[pod.index()] == State::Waiting
-                        || self.state[pod.index()] == State::Running,
-                    helpable: self.state[pod.index()] == State::Waiting
-                        && nos.conditions.get(&pod).is_some_and(|(_, nominated)| nominated.is_none()),
-                    unreported: nos.state.owes_report(),
-                };
-                let next = nos.controllers[kind as usize].reconcile(now, pod, sight, &mut nos.batcher);
-                let queue = &mut nos.queues[kind as usize];
-                match next {
-                    Next::Done => queue.done(pod),
-                    Next::Again(span) => {
-                        queue.forget(pod);
-                        queue.add_at(now + span, pod);
-                        queue.done(pod);
-                    }
-                    Next::Plan => self.nos_plan(kind, pod),
-                }
-            }
-        }
-        looked
-    }
-
-    /// Plans for all pods that could be helped, and writes the plan.
-    fn nos_plan(&mut self, kind: Kind, look: PodId) {
-        let now = self.calendar.now();
-        let pods = self.setup.pods;
-        let nos = self.nos.as_mut().expect("there is nos");
-        nos.plans += 1;
-        let waiting: Vec<PodId> = nos
-            .conditions
-            .iter()
-            .filter(|(_, (_, nominated))| nominated.is_none())
-            .map(|(pod, _)| *pod)
-            .collect();
-        let used: BTreeSet<ShapeId> = waiting.iter().map(|pod| pods.shape(*pod)).collect();
-        for shape in used {
-            let constraint = &pods.constraints[pods.requests[shape.index()].constraint as usize];
-            let admits = |node: &NodeId| self.cluster.class(*node).admits(constraint).is_ok();
-            let reached: Vec<NodeId> = nos.nodes.keys().copied().filter(admits).collect();
-            let all = reached.len() == nos.nodes.len();
-            nos.shapes[shape.index()].reach = if all { Reach::Anywhere } else { Reach::Nodes(reached) };
-        }
-        let of =
-            |pod: &PodId| Pod { shape: pods.shape(*pod).index(), priority: pods.pods[pod.index()].priority };
-        let asked: Vec<Pod> = waiting.iter().map(of).collect();
-        let mut choices = choices(nos.setup.seed, nos.plans);
-        let settings = nos.setup.settings;
-        let Ok(snapshot) = nos.state.snapshot(kind) else {
-            nos.queues[kind as usize].failed(now, look);
-            return;
-        };
-        let planned = plan(snapshot, &nos.shapes, &asked, settings, &mut *choices);
-        let writes = writes(snapshot, &planned, settings.fixes, &mut *choices);
-        let placed: BTreeSet<usize> =
-            planned.recuts.iter().flat_map(|recut| recut.pods.iter().copied()).collect();
-        let record = Record::Planned {
-            pods: asked.len() as u32,
-            placed: placed.len() as u32,
-            nodes: writes.len() as u32,
-            changed: writes.iter().filter(|write| write.changed).count() as u32,
-        };
-        let id = plan_id(now, settings.fixes);
-        if kind == Kind::Mps && !writes.is_empty() {
-            nos.queues[kind as usize].forget(look);
-            nos.rollout = Some((Rollout::new(now, writes, settings), look, id));
-            self.emit(record);
-            return;
-        }
-        nos.queues[kind as usize].forget(look);
-        nos.queues[kind as usize].done(look);
-        let states: Vec<(NodeId, _)> =
-            writes.iter().map(|write| (write.node, write.state(nos.state.names()))).collect();
-        self.emit(record);
-        for (node, gpus) in states {
-            let nos = self.nos.as_mut().expect("there is nos");
-            // A node that is gone cannot be written, and the first error ends the pass.
-            let Some(managed) = nos.nodes.get_mut(&node) else {
-                nos.queues[kind as usize].failed(now, look);
-                break;
-            };
-            if let Ok(annotations) = annotate(&managed.text.annotations, &gpus, &id) {
-                managed.text.annotations = annotations;
-                self.nos_node_event(node);
-                self.nos_act(node);
-            }
         }
     }
 

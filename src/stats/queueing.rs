@@ -370,9 +370,8 @@ mod tests {
     fn shared_processors_are_as_tabled() {
         let plain = |_: u32| 1.0;
         let slicing = |n: u32| if n == 1 { 1.0 } else { 1.0 / 1.11 };
-        let mps = |u: f64| {
-            move |n: u32| f64::from(n) / (1.0 + 0.1 * f64::from(n - 1) * u).max(f64::from(n) * u)
-        };
+        let mps =
+            |u: f64| move |n: u32| f64::from(n) / (1.0 + 0.1 * f64::from(n - 1) * u).max(f64::from(n) * u);
         let servers = |n: u32| 0.25 * f64::from(n);
         for (shared, time, wait, busy) in [
             (processor_sharing(0.8, plain, None), "5.00000000", "0.00000000", ".80000000"),

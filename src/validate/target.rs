@@ -1,11 +1,12 @@
 //! What is asked for: slices on one GPU, with places or without.
 
 use crate::gpu::{Layout, Product};
+use serde::Deserialize;
 
 /// Slices that one GPU should hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Where it comes from: `command line`, or a group of a scenario.
+    /// Where it comes from: `command line`, a group of a scenario, a GPU of a plan, a variant of a run.
     pub origin: String,
     /// The product that it is for; on any, where none is named.
     pub product: Option<String>,
@@ -24,7 +25,75 @@ pub enum TargetError {
     Count(String),
 }
 
+/// What `slicewise plan -o json` prints, as far as layouts go.
+#[derive(Deserialize)]
+struct Planned {
+    gpus: Vec<PlannedGpu>,
+}
+
+#[derive(Deserialize)]
+struct PlannedGpu {
+    node: String,
+    gpu: u32,
+    product: String,
+    kind: String,
+    slices: Vec<String>,
+}
+
+/// What a run leaves in `layouts.json`.
+#[derive(Deserialize)]
+struct Layouts {
+    layouts_version: u32,
+    variants: Vec<OfVariant>,
+}
+
+#[derive(Deserialize)]
+struct OfVariant {
+    variant: String,
+    layouts: Vec<OfGpu>,
+}
+
+#[derive(Deserialize)]
+struct OfGpu {
+    product: String,
+    slices: Vec<String>,
+}
+
 impl Target {
+    /// The distinct MIG layouts of a plan, as `slicewise plan -o json` prints it.
+    ///
+    /// # Errors
+    /// Where and why the text is no such plan.
+    pub fn of_plan(text: &str) -> Result<Vec<Target>, serde_json::Error> {
+        let plan: Planned = serde_json::from_str(text)?;
+        let mig = plan.gpus.into_iter().filter(|gpu| gpu.kind == "mig");
+        Ok(distinct(mig.map(|gpu| Target {
+            origin: format!("plan: {}, GPU {}", gpu.node, gpu.gpu),
+            product: Some(gpu.product),
+            slices: gpu.slices,
+        })))
+    }
+
+    /// The distinct MIG layouts that a run went through, from its `layouts.json`.
+    ///
+    /// # Errors
+    /// Where and why the text is no such file.
+    pub fn of_run(text: &str) -> Result<Vec<Target>, serde_json::Error> {
+        let of: Layouts = serde_json::from_str(text)?;
+        if of.layouts_version != 1 {
+            let message = format!("layouts of version {}, and this program reads 1", of.layouts_version);
+            return Err(serde::de::Error::custom(message));
+        }
+        let targets = of.variants.into_iter().flat_map(|of| {
+            of.layouts.into_iter().map(move |gpu| Target {
+                origin: format!("run: {}", of.variant),
+                product: Some(gpu.product),
+                slices: gpu.slices,
+            })
+        });
+        Ok(distinct(targets))
+    }
+
     /// Reads slices as people write them: `3g@4 1g 1g`, `3g, 1g x4`, `3g + 1g*4`.
     ///
     /// # Errors
@@ -84,9 +153,49 @@ impl Target {
     }
 }
 
+/// Each product's slices once, by the first that asks; nothing asks for nothing.
+fn distinct(targets: impl Iterator<Item = Target>) -> Vec<Target> {
+    let mut distinct: Vec<Target> = Vec::new();
+    for target in targets.filter(|target| !target.slices.is_empty()) {
+        if !distinct.iter().any(|known| (&known.product, &known.slices) == (&target.product, &target.slices))
+        {
+            distinct.push(target);
+        }
+    }
+    distinct
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plans_and_runs_ask_for_each_layout_once() {
+        let gpu = |gpu: u32, kind: &str, slices: &str| {
+            format!(
+                r#"{{"node": "n", "gpu": {gpu}, "product": "a100-40gb", "kind": "{kind}", "slices": {slices}}}"#
+            )
+        };
+        let cut = r#"["3g.20gb@4", "1g.5gb@0"]"#;
+        let gpus =
+            [gpu(0, "mig", cut), gpu(1, "mig", "[]"), gpu(2, "mig", cut), gpu(3, "mps", r#"["10gb"]"#)];
+        let plan = format!(r#"{{"planner": "nos", "gpus": [{}]}}"#, gpus.join(","));
+        let targets = Target::of_plan(&plan).expect("a plan");
+        assert_eq!(targets.len(), 1);
+        assert_eq!(
+            (targets[0].origin.as_str(), targets[0].describe().as_str()),
+            ("plan: n, GPU 0", "3g.20gb@4 1g.5gb@0")
+        );
+        let layout = format!(r#"{{"product": "a100-40gb", "slices": {cut}, "times": 3}}"#);
+        let variant = |name: &str| format!(r#"{{"variant": "{name}", "layouts": [{layout}]}}"#);
+        let run = |version: u32| {
+            format!(r#"{{"layouts_version": {version}, "variants": [{}, {}]}}"#, variant("a"), variant("b"))
+        };
+        let targets = Target::of_run(&run(1)).expect("layouts of a run");
+        assert_eq!((targets.len(), targets[0].origin.as_str()), (1, "run: a"));
+        assert!(Target::of_run(&run(2)).is_err());
+        assert!(Target::of_plan("{}").is_err());
+    }
 
     #[test]
     fn people_write_slices_in_many_ways() {

@@ -185,3 +185,33 @@ fn mistakes_are_told_with_their_places() {
     let said = Stage::new().run(&["plan", "--nodes", "nowhere.json"]);
     assert!(said.code == 2 && said.stderr.contains("nowhere.json"), "{}", said.stderr);
 }
+
+/// A plan, and a run that re-cuts, are asked of the catalogue layout by layout.
+#[test]
+fn plans_and_runs_are_validated() {
+    let stage = Stage::new();
+    let planned = plan(&["-o", "json"]).stdout;
+    stage.write("plan.json", planned.as_bytes());
+    let said = stage.run(&["validate", "--offline", "plan.json"]).ok();
+    assert!(said.stdout.contains("1g.5gb@0 1g.5gb@1 2g.10gb@2 2g.10gb@4 1g.5gb@6"), "{}", said.stdout);
+    assert!(said.stdout.contains("plan: gpu-1, GPU 0"), "{}", said.stdout);
+    // A plan for another GPU than there is, and a file that is none.
+    stage.write("odd.json", planned.replace("2g.10gb@4", "2g.10gb@5").as_bytes());
+    assert_eq!(stage.run(&["validate", "--offline", "odd.json"]).code, 1);
+    stage.write("cut.json", planned.replace("\"gpus\"", "\"gpu\"").as_bytes());
+    stage.run(&["validate", "--offline", "cut.json"]).fails(2, &["bad-value", "slicewise plan -o json"]);
+
+    let scenario = "name: cut\nworkload:\n  generate: {pods: 40, arrivals: {poisson: {per_hour: 60}}, classes: \
+        [{name: a, cpu: 1, memory: 1GiB, gpu: {share: 250}, work: {constant: {mean: 1h}}}, \
+        {name: b, cpu: 1, memory: 1GiB, gpu: {share: 500}, work: {constant: {mean: 1h}}}]}\n\
+        cluster: {nodes: [{name: n, cpu: 96, memory: 512GiB, gpus: {model: a100-40gb, count: 4}, mode: mig}]}\n\
+        scheduler: {profile: kube-1.25}\npartitioner: {nos: {}}\n";
+    stage.write("cut.yaml", scenario.as_bytes());
+    stage.run(&["run", "cut.yaml", "-q", "--out", "run"]).ok();
+    let said = stage.run(&["validate", "--offline", "run", "-o", "json"]).ok();
+    let value: Value = serde_json::from_str(&said.stdout).expect("JSON");
+    let targets = value["report"]["judged"][0]["targets"].as_array().expect("targets");
+    assert!(1 < targets.len(), "nos re-cut them: {targets:?}");
+    assert!(targets.iter().all(|target| target["origin"] == "run: cut"), "{targets:?}");
+    stage.run(&["validate", "--offline", "."]).fails(2, &["no-run", "layouts.json"]);
+}

@@ -480,6 +480,37 @@ pub(crate) const BROKEN: &[Broken] = &[
         ],
     },
     Broken {
+        gpus: A100,
+        text: claim!(
+            "    requests:\n      - name: gpu\n        firstAvailable:\n          - {name: big, deviceClassName: mig.nvidia.com, selectors: [{cel: {expression: \"device.attributes['gpu.nvidia.com'].profile == '4g.40gb'\"}}]}\n          - {name: small, deviceClassName: mig.nvidia.com, selectors: [{cel: {expression: \"device.attributes['gpu.nvidia.com'].profile == '3g.20gb'\"}}]}\n    config:\n      - {requests: [gpu, gpu/big, gpu/middle]}"
+        ),
+        expected: &[
+            "9:89 warning no-effect: no GPU has a MIG profile `4g.40gb`: the alternative `big` is never taken (`small` can be; leave out what cannot)",
+            "12:35 error unknown-name: no request is called `gpu/middle` (there are: gpu, gpu/big, gpu/small)",
+        ],
+    },
+    Broken {
+        gpus: A100,
+        text: claim!(
+            "    requests:\n      - name: gpu\n        firstAvailable:\n          - {name: a, deviceClassName: gpu.nvida.com}\n          - {name: a, exactly: {deviceClassName: gpu.nvidia.com}}\n          - {name: a, deviceClassName: mig.nvidia.com, selectors: [{cel: {expression: \"device.attributes['gpu.nvidia.com'].profile == '9g.90gb'\"}}]}"
+        ),
+        expected: &[
+            "9:40 error unknown-class: no DeviceClass `gpu.nvida.com` (did you mean `gpu.nvidia.com`?)",
+            "10:13 error missing-key: an alternative without `deviceClassName` (under `firstAvailable` it stands beside the name, without `exactly`)",
+            "11:20 error duplicate: a second alternative `a`",
+            "11:87 warning no-effect: no GPU has a MIG profile `9g.90gb`: the alternative `a` is never taken (`a` can be; leave out what cannot)",
+        ],
+    },
+    Broken {
+        gpus: A100,
+        text: claim!(
+            "    requests:\n      - name: gpu\n        firstAvailable:\n          - {name: a, deviceClassName: mig.nvidia.com, selectors: [{cel: {expression: \"device.attributes['gpu.nvidia.com'].profile == '9g.90gb'\"}}]}"
+        ),
+        expected: &[
+            "9:87 error unknown-profile: no GPU of these nodes has a MIG profile `9g.90gb` (did you mean `1g.10gb`?)",
+        ],
+    },
+    Broken {
         gpus: &[],
         text: "apiVersion: resource.k8s.io/v1\nkind: ResourceClaimTemplate\nmetadata: {name: t}\nspec:\n  devices:\n    requests: [{name: a, exactly: {deviceClassName: gpu.nvidia.com}}]\n",
         expected: &[

@@ -83,18 +83,19 @@ fn shared_gpus() {
     };
     let alike = |host: f64, fill: f64| format!("default: {{host: {host}, fill: {fill}}}");
     let mut cells = Vec::new();
-    let mut open = |name: &str, rate: f64, (mode, to): (String, String), models: String, theory, short: bool| {
-        for (law, work) in LAWS {
-            if short || full() {
-                cells.push(cell(
-                    format!("{name} λ={rate} {law}"),
-                    shared(&mode, &to, rate, work, &models),
-                    rate,
-                    theory,
-                ));
+    let mut open =
+        |name: &str, rate: f64, (mode, to): (String, String), models: String, theory, short: bool| {
+            for (law, work) in LAWS {
+                if short || full() {
+                    cells.push(cell(
+                        format!("{name} λ={rate} {law}"),
+                        shared(&mode, &to, rate, work, &models),
+                        rate,
+                        theory,
+                    ));
+                }
             }
-        }
-    };
+        };
     let lossless = format!("{}, time_slicing: {{loss: 0}}", alike(0.0, 1.0));
     open("plain", 0.8, replicas(400), lossless, processor_sharing(0.8, slicing(0.0), None), false);
     for rate in [0.6, 0.8] {

@@ -9,6 +9,7 @@ use slicewise::cluster::spec::{
 };
 use slicewise::experiment::{World, prepare};
 use slicewise::partition::nos::Fixes;
+use slicewise::partition::planner::Planner;
 use slicewise::partition::spec::{Choice, Geometries, NosSpec, PartitionerSpec};
 use slicewise::perf::failures::{Checkpoint, Failures, GpuFaults, Life, NodeFaults, RepairLaw};
 use slicewise::perf::{Behavior, FaultDomain, Mig, Mps as PerfMps, PairMode, PairRow, Threads, TimeSlicing};
@@ -41,10 +42,21 @@ pub(crate) struct Case {
     /// What happens to nodes: when, to which group, what.
     pub(crate) events: Vec<(u64, usize, u8)>,
     pub(crate) policy: Policy,
-    /// Whether nos cuts MIG and MPS nodes, with all quirks mended, with chance.
-    pub(crate) nos: Option<(bool, bool)>,
     /// What breaks, and what is kept.
     pub(crate) models: Option<ModelsSpec>,
+    /// Whether nos cuts MIG and MPS nodes.
+    pub(crate) nos: Option<Cuts>,
+}
+
+/// How nos cuts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cuts {
+    /// With all quirks mended.
+    pub(crate) mended: bool,
+    /// With chance.
+    pub(crate) seeded: bool,
+    pub(crate) planner: Planner,
+    pub(crate) regret: bool,
 }
 
 /// What is said of pods that must go.
@@ -283,10 +295,13 @@ impl Case {
     fn partitioner(&self) -> PartitionerSpec {
         match self.nos {
             None => PartitionerSpec::None,
-            Some((mended, seeded)) => PartitionerSpec::Nos(NosSpec {
+            Some(Cuts { mended, seeded, planner, regret }) => PartitionerSpec::Nos(NosSpec {
                 fix: if mended { Fixes::all() } else { Fixes::NONE },
                 geometries: Geometries::Catalogue,
                 choices: if seeded { Choice::Seeded } else { Choice::First },
+                planner,
+                regret,
+                steps: 300,
                 ..NosSpec::default()
             }),
         }

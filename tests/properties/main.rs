@@ -9,14 +9,14 @@ mod made;
 mod oracle;
 mod reference;
 
-use made::{Case, Policy, case, disturbance, trouble};
+use made::{Case, Cuts, Policy, case, disturbance, trouble};
 use oracle::{Log, Oracle};
-use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
 use slicewise::experiment::World;
 use slicewise::id::PodId;
 use slicewise::metrics::{Fate, PodLog};
+use slicewise::partition::planner::Planner;
 use slicewise::sched::spec::{ApiLimits, KubeSettings, KubeSpec, Profile, Ties};
 use slicewise::units::{Span, Time};
 use slicewise::workload::request::Sharing;
@@ -213,28 +213,45 @@ proptest! {
         mig in any::<bool>(),
         (events, policy) in disturbance(),
         quiet in any::<bool>(),
-        nos in (any::<bool>(), any::<bool>()),
+        nos in (any::<bool>(), any::<bool>(), select(Planner::ALL.to_vec()), any::<bool>()),
         profile in select(vec![None, Some(Profile::Kube1_25)]),
     ) {
         let to = if mig { Sharing::Mig } else { Sharing::Mps };
         let events = if quiet { Vec::new() } else { events };
-        let case = Case { events, policy, to, nos: Some(nos), ..case };
-        let world = match profile {
-            None => case.world(),
-            Some(profile) => case.clone().under(profile, KubeSpec::default()),
+        let (mended, seeded, planner, regret) = nos;
+        let cuts = Cuts { mended, seeded, planner, regret };
+        let world = |regret| {
+            let (events, policy) = (events.clone(), policy.clone());
+            let case = Case { events, policy, to, nos: Some(Cuts { regret, ..cuts }), ..case.clone() };
+            match profile {
+                None => case.world(),
+                Some(profile) => case.under(profile, KubeSpec::default()),
+            }
         };
-        let run = || {
+        let run = |world: &World| {
             let (mut lines, mut log) = (PodLog::new(world.workload().len()), Log::default());
             world.simulate(&mut (&mut lines, &mut log));
             (lines, log)
         };
-        let (lines, log) = run();
+        let (judged, world) = (world(!regret), world(regret));
+        let (lines, log) = run(&world);
         for line in lines.lines() {
             let ended = !matches!(line.fate, Fate::Unborn | Fate::Running);
             prop_assert!(ended, "{:?} at the end", line.fate);
         }
         let _ = world.summary();
-        prop_assert_eq!(log, run().1, "the same records again");
+        // Whether plans are judged changes nothing else; and no plan serves more than can be.
+        let (mut other, again) = (run(&judged).1, run(&world).1);
+        prop_assert_eq!(&log, &again, "the same records again");
+        let mut log = log;
+        for records in [&mut log.0, &mut other.0] {
+            records.retain(|(_, _, text)| !text.starts_with("Judged"));
+        }
+        prop_assert_eq!(log, other, "plans are judged from outside");
+        let judged = if regret { world } else { judged };
+        if let Some(figures) = judged.summary().0.recuts.and_then(|recuts| recuts.regret) {
+            prop_assert!(figures.best <= figures.bound && figures.served <= figures.bound, "{:?}", figures);
+        }
     }
 
     /// Everything breaks, on clusters that change and are cut: books are kept with every model on under
@@ -245,12 +262,14 @@ proptest! {
         models in trouble(),
         (events, policy) in disturbance(),
         quiet in any::<bool>(),
-        nos in of(Just((true, false))),
+        cuts_it in any::<bool>(),
         mig in any::<bool>(),
         profile in select(vec![None, Some(Profile::Kube1_35)]),
         api in select(vec![None, Some(ApiLimits { qps: 1, burst: 2 })]),
     ) {
         let events = if quiet { Vec::new() } else { events };
+        let cuts = Cuts { mended: true, seeded: false, planner: Planner::Nos, regret: false };
+        let nos = cuts_it.then_some(cuts);
         let to = match nos {
             Some(_) if mig => Sharing::Mig,
             Some(_) => Sharing::Mps,

@@ -41,7 +41,8 @@ fn subject(record: &Record<'_>) -> PodId {
         | Record::Planned { .. }
         | Record::Applied { .. }
         | Record::Down { .. }
-        | Record::Up { .. } => PodId(0),
+        | Record::Up { .. }
+        | Record::Judged { .. } => PodId(0),
         Record::Arrived { pod }
         | Record::Gated { pod, .. }
         | Record::Ungated { pod }
@@ -180,7 +181,10 @@ impl Observer for Oracle<'_> {
             Record::NodeChanged { node, class } => self.cluster.set_class(node, class),
             Record::Recut { node, gpu, standing } => self.cluster.recut(node, gpu, standing),
             Record::Resliced { node, gpu, slices } => self.cluster.offer(node, gpu, slices),
-            Record::Plugin { .. } | Record::Planned { .. } | Record::Applied { .. } => {}
+            Record::Plugin { .. }
+            | Record::Planned { .. }
+            | Record::Judged { .. }
+            | Record::Applied { .. } => {}
             Record::Finished { pod } => {
                 self.cluster.release(self.world.pods().request(pod), &self.place(pod));
                 self.running.remove(&pod);

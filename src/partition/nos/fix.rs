@@ -157,6 +157,12 @@ impl Fixes {
         self.0 & (1 << fix as u8) != 0
     }
 
+    /// These and one more.
+    #[must_use]
+    pub fn with(self, fix: Fix) -> Fixes {
+        Fixes(self.0 | 1 << fix as u8)
+    }
+
     /// Whether one of these is corrected.
     #[must_use]
     pub fn meets(self, others: Fixes) -> bool {

@@ -8,6 +8,7 @@ use crate::cluster::spec::{
 };
 use crate::gpu::{Catalogue, ProductSpec};
 use crate::partition::nos::Fix;
+use crate::partition::planner::Planner;
 use crate::partition::spec::{Choice as NosChoice, Geometries, NosSpec, PartitionerSpec};
 use crate::perf::failures::{Checkpoint, Failures, GpuFaults, Life, NodeFaults, RepairLaw};
 use crate::perf::{Behavior, FaultDomain, Mig, Mps as PerfMps, PairMode, PairRow, Threads, TimeSlicing};
@@ -442,7 +443,9 @@ fn nos() -> impl Strategy<Value = NosSpec> {
     let fix = vec(select(Fix::ALL.to_vec()), 0..4).prop_map(|fixes| fixes.into_iter().collect());
     let spans = (span(), span(), span(), span(), span(), span_or_none(), span_or_none());
     let choices = select(vec![NosChoice::First, NosChoice::Seeded]);
-    (fix, geometries, spans, choices).prop_map(|(fix, geometries, spans, choices)| {
+    let planner = (select(Planner::ALL.to_vec()), any::<bool>(), 1..=1_000_000_000_u64);
+    let made = (fix, geometries, spans, choices, planner);
+    made.prop_map(|(fix, geometries, spans, choices, (planner, regret, steps))| {
         let (batch_timeout, batch_idle, plugin_delay, mig_report, mps_report, plugin, mps_plugin) = spans;
         NosSpec {
             fix,
@@ -455,6 +458,9 @@ fn nos() -> impl Strategy<Value = NosSpec> {
             plugin,
             mps_plugin,
             choices,
+            planner,
+            regret,
+            steps,
         }
     })
 }

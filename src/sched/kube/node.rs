@@ -2,6 +2,7 @@
 
 use super::resource::{Amounts, PodRequest};
 use crate::cluster::spec::Taint;
+pub use crate::manifest::Operator;
 use crate::workload::Toleration;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -110,23 +111,6 @@ pub struct Requirement {
     pub operator: Operator,
     /// With what.
     pub values: Vec<String>,
-}
-
-/// How a requirement compares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operator {
-    /// The value is listed.
-    In,
-    /// The value is not listed, or there is none.
-    NotIn,
-    /// There is a value.
-    Exists,
-    /// There is none.
-    DoesNotExist,
-    /// The value is an integer above the one listed.
-    Gt,
-    /// The value is an integer below the one listed.
-    Lt,
 }
 
 impl Requirement {
