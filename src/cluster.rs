@@ -57,6 +57,15 @@ pub struct Run {
     pub nodes: std::ops::Range<usize>,
 }
 
+/// Why nobody gets anything of a GPU that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Out {
+    /// It is down after a fault.
+    Failed = 1,
+    /// It is being cut, or its device plugin restarts.
+    Recut = 2,
+}
+
 /// The nodes and what is allocated on them.
 #[derive(Clone, Debug)]
 pub struct Cluster {
@@ -82,8 +91,8 @@ pub struct Cluster {
     gpu_pods: Vec<u16>,
     /// CPU, memory and pods beyond what a node has, once it has less than its pods hold.
     debts: BTreeMap<NodeId, [u32; 3]>,
-    /// What GPUs that are out of service have when they are back.
-    out: BTreeMap<GpuId, u32>,
+    /// What GPUs that are out of service have when they are back, and the reasons, as bits of [`Out`].
+    out: BTreeMap<GpuId, (u32, u8)>,
     /// The last changes: a ring of `names.len()` nodes, and how many there were in all.
     log: Vec<NodeId>,
     logged: u64,
@@ -243,7 +252,7 @@ impl Cluster {
         &self.gpu_free[self.gpu_range(node)]
     }
 
-    /// What each GPU of a node has when nobody holds any of it: nothing while it is out of service.
+    /// What each GPU of a node has when nobody holds any of it; what is held of it while it is out of service.
     #[must_use]
     pub fn gpu_full(&self, node: NodeId) -> &[u32] {
         &self.gpu_full[self.gpu_range(node)]
@@ -253,7 +262,7 @@ impl Cluster {
     #[must_use]
     pub fn standing(&self, node: NodeId, gpu: u8) -> u32 {
         let id = self.gpu_id(node, gpu);
-        self.out.get(&id).copied().unwrap_or(self.gpu_full[id.index()])
+        self.out.get(&id).map_or(self.gpu_full[id.index()], |(full, _)| *full)
     }
 
     /// Whether a GPU is out of service.
@@ -511,15 +520,24 @@ impl Cluster {
         assert!(self.pods_free[node] <= pods, "a released pod had a slot");
         let first = self.gpu_start[node] as usize;
         for_each_part(need, &placement.grant, |gpu, take| {
-            let (free, full) = (&mut self.gpu_free[first + gpu], self.gpu_full[first + gpu]);
+            let out = !self.out.is_empty() && self.out.contains_key(&GpuId((first + gpu) as u32));
+            let (free, full) = (&mut self.gpu_free[first + gpu], &mut self.gpu_full[first + gpu]);
             match take {
+                // Of a GPU that is out of service there is what is held, and nothing is free.
+                Take::Units(units) if out => {
+                    *full = full.checked_sub(u32::from(units)).expect("released GPU units were held");
+                }
+                Take::Slice(bit) if out => {
+                    assert!(*full & bit != 0, "a released slice was held");
+                    *full &= !bit;
+                }
                 Take::Units(units) => {
                     *free += u32::from(units);
-                    assert!(*free <= full, "released GPU units were held");
+                    assert!(*free <= *full, "released GPU units were held");
                 }
                 Take::Slice(bit) => {
                     assert!(*free & bit == 0, "a released slice was held");
-                    assert!(full & bit != 0, "a held slice stands");
+                    assert!(*full & bit != 0, "a held slice stands");
                     *free |= bit;
                 }
             }
@@ -562,17 +580,32 @@ impl Cluster {
         self.changed(node);
     }
 
-    /// A node passes to another class: it is cordoned, tainted or labelled, joins or leaves, or has other
-    /// allocatable amounts. What its pods hold beyond these is owed: freed room pays it off first.
+    /// A node passes to another class: it is cordoned, tainted or labelled, joins or leaves, has other
+    /// allocatable amounts, or another mode of sharing. What its pods hold beyond these is owed: freed room
+    /// pays it off first.
     ///
     /// *O*(nodes).
     ///
     /// # Panics
-    /// If the other class has other GPUs, or the node has pods and leaves.
+    /// If the other class has other GPUs, the node has pods and leaves, or pods hold GPUs whose mode changes.
     pub fn set_class(&mut self, node: NodeId, class: u16) {
         let at = node.index();
         let (was, is) = (self.class(node), &self.classes[usize::from(class)]);
-        assert!(was.gpus == is.gpus && was.share == is.share, "a node keeps its GPUs and their mode");
+        assert!(was.gpus == is.gpus, "a node keeps its GPUs");
+        if was.share != is.share {
+            let full = is.full();
+            assert!(
+                self.gpu_pods(node).iter().all(|pods| *pods == 0),
+                "nobody holds GPUs whose mode changes"
+            );
+            for gpu in self.gpu_range(node) {
+                match self.out.get_mut(&GpuId(gpu as u32)) {
+                    Some((kept, _)) => *kept = full,
+                    None => (self.gpu_full[gpu], self.gpu_free[gpu]) = (full, full),
+                }
+            }
+        }
+        let (was, is) = (self.class(node), &self.classes[usize::from(class)]);
         let debt = self.debts.get(&node).copied().unwrap_or_default();
         let used = [
             cut(was.cpu.0) - self.cpu_free[at] + debt[0],
@@ -609,31 +642,46 @@ impl Cluster {
             taken |= places;
         }
         let at = self.gpu_id(node, gpu).index();
-        if let Some(kept) = self.out.get_mut(&GpuId(at as u32)) {
+        let held = self.gpu_full[at] & !self.gpu_free[at];
+        assert!(held & !standing == 0, "a slice that is held stays");
+        if let Some((kept, _)) = self.out.get_mut(&GpuId(at as u32)) {
             *kept = standing;
             return;
         }
-        let held = self.gpu_full[at] & !self.gpu_free[at];
-        assert!(held & !standing == 0, "a slice that is held stays");
         self.gpu_full[at] = standing;
         self.gpu_free[at] = standing & !held;
         self.changed(node);
     }
 
-    /// A GPU goes out of service, and nobody gets any of it, or is back with what it had.
+    /// A GPU goes out of service for a reason, and nobody gets any more of it, or that reason is gone: it is
+    /// back when none is left. Pods that hold some of it hold it on.
     ///
     /// # Panics
-    /// If a pod holds some of it as it goes, or it is so already.
-    pub fn set_out(&mut self, node: NodeId, gpu: u8, out: bool) {
+    /// If that changes nothing.
+    pub fn set_out(&mut self, node: NodeId, gpu: u8, why: Out, out: bool) {
         let id = self.gpu_id(node, gpu);
+        let at = id.index();
+        let slices = matches!(self.class(node).share, Share::Slices { .. });
+        let bit = why as u8;
         if out {
-            assert!(self.gpu_pods[id.index()] == 0, "a GPU that goes out of service has no pods");
-            let was = self.out.insert(id, self.gpu_full[id.index()]);
-            assert!(was.is_none(), "a GPU goes out of service once");
-            (self.gpu_full[id.index()], self.gpu_free[id.index()]) = (0, 0);
+            let (full, free) = (self.gpu_full[at], self.gpu_free[at]);
+            let entry = self.out.entry(id).or_insert((full, 0));
+            assert!(entry.1 & bit == 0, "a GPU goes out of service once for one reason");
+            if entry.1 == 0 {
+                self.gpu_full[at] = if slices { full & !free } else { full - free };
+                self.gpu_free[at] = 0;
+            }
+            entry.1 |= bit;
         } else {
-            let full = self.out.remove(&id).expect("a GPU that is back was out of service");
-            (self.gpu_full[id.index()], self.gpu_free[id.index()]) = (full, full);
+            let entry = self.out.get_mut(&id).expect("a GPU that is back was out of service");
+            assert!(entry.1 & bit != 0, "a GPU is back from what it was out for");
+            entry.1 &= !bit;
+            if entry.1 == 0 {
+                let (full, _) = self.out.remove(&id).expect("it was just there");
+                let held = self.gpu_full[at];
+                self.gpu_full[at] = full;
+                self.gpu_free[at] = if slices { full & !held } else { full - held };
+            }
         }
         self.changed(node);
     }

@@ -5,7 +5,7 @@
 //! entities; the calendar knows only their indices.
 //!
 //! ```text
-//!           127        64 63  60 59        26 25       0
+//!           127        64 63  59 58        26 25       0
 //! event  =  |   time    | rank | sequence   | target   |   one u128; smaller is sooner
 //! ```
 //!
@@ -49,20 +49,20 @@ use std::fmt::Debug;
 use std::marker::PhantomData;
 
 const TARGET_BITS: u32 = 26;
-const SEQUENCE_BITS: u32 = 34;
-const RANK_BITS: u32 = 4;
+const SEQUENCE_BITS: u32 = 33;
+const RANK_BITS: u32 = 5;
 const TIME_SHIFT: u32 = TARGET_BITS + SEQUENCE_BITS + RANK_BITS;
 const _: () = assert!(TIME_SHIFT == u64::BITS, "time is the upper word of a key");
 
 /// Targets are below this: 67 million entities of one kind.
 pub const TARGETS: u32 = 1 << TARGET_BITS;
 
-/// Events scheduled in one run are fewer than this: 17 billion, most of an hour at full speed.
+/// Events scheduled in one run are fewer than this: 8 billion, half an hour at full speed.
 pub const EVENTS: u64 = 1 << SEQUENCE_BITS;
 
 /// The kinds of event of one simulator, in the order in which they happen within an instant.
 pub trait Rank: Copy + Eq + Debug {
-    /// How many kinds there are; at most 16.
+    /// How many kinds there are; at most 32.
     const COUNT: u8;
 
     /// The place of this kind within an instant, below [`Rank::COUNT`]; lower goes first.

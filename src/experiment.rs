@@ -17,7 +17,7 @@ pub use pods_csv::write_pods;
 #[cfg(test)]
 mod tests;
 
-use crate::cluster::spec::NodeGroup;
+use crate::cluster::spec::{EventKind, EventSpec, NodeGroup};
 use crate::cluster::{Cluster, GPU_PARTS, NodeClass, Planned, Share};
 use crate::diag::Diagnostic;
 use crate::gpu::Catalogue;
@@ -460,6 +460,8 @@ impl World {
             queue_limit: self.scenario.workload.queue_limit,
             cycle: spec.cycle,
             models: self.models.as_ref(),
+            recut: self.scenario.models.recut,
+            recut_seed: self.scenario.seed,
             planned: &self.planned,
             fate: Fate {
                 grace: self.scenario.workload.grace,
@@ -545,13 +547,17 @@ impl World {
 
     /// Every number of the models that the run rests on, of the modes that its cluster has.
     fn printed(&self) -> Vec<Printed> {
-        let Some(models) = &self.models else { return Vec::new() };
+        let cuts = |event: &EventSpec| matches!(event.change, EventKind::Recut(_) | EventKind::Mode(_));
+        let cut = self.nos.is_some() || self.scenario.cluster.events.iter().any(cuts);
+        let recuts = if cut { self.scenario.models.recut.printed() } else { Vec::new() };
+        let Some(models) = &self.models else { return recuts };
         let has = |mode: Sharing| self.cluster.classes().iter().any(|class| class.share.sharing() == mode);
         let mut rows = if models.sharing { models.model.printed(has) } else { Vec::new() };
         rows.extend(models.failures.iter().flat_map(|failures| failures.printed()));
         if models.model.behaviors.iter().any(|b| b.life.is_eventful()) || models.failures.is_some() {
             rows.extend(self.scenario.models.default.life.printed());
         }
+        rows.extend(recuts);
         rows
     }
 

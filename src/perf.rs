@@ -15,6 +15,7 @@
 mod behavior;
 pub mod failures;
 mod parameters;
+pub mod recut;
 mod slicing;
 
 pub use behavior::Behavior;

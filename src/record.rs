@@ -204,6 +204,15 @@ pub enum Record<'a> {
         /// By what.
         cause: Cause,
     },
+    /// Nobody new gets any of a GPU, which is being cut or whose device plugin restarts, or that is over.
+    Withheld {
+        /// Its node.
+        node: NodeId,
+        /// Its number there.
+        gpu: u8,
+        /// Whether it is from now on.
+        withheld: bool,
+    },
     /// A GPU or a node is repaired.
     Up {
         /// The node.

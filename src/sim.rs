@@ -12,12 +12,14 @@ mod failure;
 mod gates;
 mod kube;
 mod nos;
+mod recut;
 mod running;
 
 use crate::cluster::{Cluster, Placement, Planned};
 use crate::engine::{Calendar, Rank};
 use crate::id::{NodeId, PodId};
 use crate::perf::Models;
+use crate::perf::recut::Recut;
 use crate::record::{Observer, Plugins, Reasons, Record};
 use crate::sched::{Decision, Scheduler};
 use crate::units::{Span, Time};
@@ -31,6 +33,7 @@ use gates::Gated;
 pub use kube::KubeScheduler;
 use nos::Nos;
 pub use nos::NosSetup;
+use recut::Recuts;
 use running::Running;
 
 /// What can happen. The target of an event is a row of the table it names.
@@ -46,6 +49,8 @@ pub enum Event {
     Fault,
     /// This GPU or node is repaired.
     Repaired,
+    /// The cut of this GPU is through, or what keeps the GPUs of this node out of service.
+    Recut,
     /// The grace of the pod in this running slot ends.
     Evict,
     /// The call that binds this pod goes through.
@@ -72,7 +77,7 @@ pub enum Event {
 
 impl Event {
     /// All kinds by rank.
-    const RANKED: [Event; 16] = [
+    const RANKED: [Event; 17] = [
         // kube-scheduler's own clocks come before what the world does at the same instant.
         Event::Timer,
         // What frees room comes before what asks for it: a pod that arrives as another leaves
@@ -82,6 +87,7 @@ impl Event {
         Event::Break,
         Event::Fault,
         Event::Repaired,
+        Event::Recut,
         Event::Evict,
         Event::Bind,
         // Nodes change before pods arrive for them, and a node that pods have just left is drained
@@ -131,6 +137,10 @@ pub struct Setup<'a> {
     pub cycle: Span,
     /// How pods run, and what breaks; `None` runs everything at full speed, and nothing breaks.
     pub models: Option<&'a Models>,
+    /// How long re-cuts take.
+    pub recut: Recut,
+    /// Seed of those of their times that are drawn.
+    pub recut_seed: u64,
     /// What happens to nodes, in order of time.
     pub planned: &'a [Planned],
     /// What becomes of pods that must go.
@@ -183,6 +193,7 @@ pub fn run(
         reasons: Reasons::default(),
         disruptions: Disruptions::new(setup.fate.budgets, setup.planned.len()),
         failures: Breakage::default(),
+        recuts: Recuts::default(),
         last: Time::ZERO,
         gated: Gated::new(setup.gates),
         nos: setup.nos.map(|nos| Nos::new(nos, setup.pods.requests, setup.pods.slices)),
@@ -217,6 +228,7 @@ pub fn run(
                 }
             }
             Event::Repaired => world.repaired(event.target),
+            Event::Recut => world.recut_goes_on(event.target, event.epoch),
             Event::Evict => world.evict(event.target, event.epoch),
             Event::Bind => world.bind(PodId(event.target)),
             Event::Planned => world.planned(event.target),
@@ -274,6 +286,7 @@ struct World<'a, 'o, O> {
     reasons: Reasons,
     disruptions: Disruptions,
     failures: Breakage,
+    recuts: Recuts,
     /// The moment of the last record.
     last: Time,
     gated: Gated<'a>,

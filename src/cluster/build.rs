@@ -138,7 +138,7 @@ pub fn build(
         return Err(errors);
     }
     let known = event::Nodes { classes: &mut classes, nodes: &mut nodes, groups: &group_of };
-    let planned = event::plan(events, known, catalogue)?;
+    let planned = event::plan(events, known, catalogue, slices)?;
     Ok((Cluster::new(classes, nodes), planned))
 }
 
@@ -174,7 +174,8 @@ fn class(
         return Err(too_large(group.memory.to_string()));
     }
     let product = catalogue.find(model);
-    let share = share(group, recuts, product, model, catalogue, slices)?;
+    let mode = if group.gpus.is_none() { &Mode::Whole } else { &group.mode };
+    let share = share_of(&group.name, mode, recuts, product, model, catalogue, slices)?;
     Ok(NodeClass {
         cpu: group.cpu,
         memory: group.memory,
@@ -191,8 +192,10 @@ fn class(
     })
 }
 
-fn share(
-    group: &NodeGroup,
+/// How GPUs of a model are handed out in a mode, on nodes of the group `name`.
+pub(super) fn share_of(
+    name: &str,
+    mode: &Mode,
     recuts: &[&[String]],
     product: Option<&Product>,
     model: &str,
@@ -201,14 +204,13 @@ fn share(
 ) -> Result<Share, BuildError> {
     let needed = |mode| {
         product.ok_or_else(|| BuildError::UnknownGpu {
-            group: group.name.clone(),
+            group: name.to_owned(),
             model: model.to_owned(),
             mode,
             suggestion: catalogue.suggest(model).map(str::to_owned),
         })
     };
-    Ok(match &group.mode {
-        _ if group.gpus.is_none() => Share::Whole,
+    Ok(match mode {
         Mode::Whole => Share::Whole,
         Mode::Fraction => Share::Milli,
         Mode::TimeSlicing { replicas } => Share::Replicas { replicas: *replicas, mps: false },
@@ -224,14 +226,14 @@ fn share(
             let places = product.places().iter().map(|place| lower(&place.slice, product, names));
             let slices: Vec<Slice> = places.collect();
             if SLICES_MAX < slices.len() {
-                return Err(BuildError::TooManySlices { group: group.name.clone(), slices: slices.len() });
+                return Err(BuildError::TooManySlices { group: name.to_owned(), slices: slices.len() });
             }
             Share::Slices { slices, standing: 0, compute: product.compute_slices() }
         }
         Mode::Mig(profiles) => {
             let product = needed("MIG")?;
             let layout = Layout::place(product, profiles)
-                .map_err(|error| BuildError::Layout { group: group.name.clone(), error: Box::new(error) })?;
+                .map_err(|error| BuildError::Layout { group: name.to_owned(), error: Box::new(error) })?;
             let mut slices: Vec<Slice> =
                 layout.slices(product).iter().map(|slice| lower(slice, product, names)).collect();
             let standing = ((1_u64 << slices.len()) as u32).wrapping_sub(1);
@@ -244,7 +246,7 @@ fn share(
                 }
             }
             if SLICES_MAX < slices.len() {
-                return Err(BuildError::TooManySlices { group: group.name.clone(), slices: slices.len() });
+                return Err(BuildError::TooManySlices { group: name.to_owned(), slices: slices.len() });
             }
             Share::Slices { slices, standing, compute: product.compute_slices() }
         }

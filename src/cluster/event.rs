@@ -5,12 +5,13 @@
 //! against classes once.
 
 use super::build::BuildError;
-use super::spec::{EventKind, EventSpec, Holders, Taint};
+use super::spec::{EventKind, EventSpec, Holders, ModeSpec, Taint};
 use super::{NodeClass, Share};
 use crate::diag::nearest;
 use crate::gpu::{Catalogue, Layout};
 use crate::id::NodeId;
 use crate::units::{Span, Time};
+use crate::workload::request::SliceNames;
 
 /// Something that happens to a node at a moment known from the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,15 @@ pub enum Change {
         standing: u32,
         /// What becomes of those who hold others.
         running: Holders,
+    },
+    /// Its GPUs are shared as nodes of this class share theirs.
+    Mode {
+        /// The class.
+        class: u16,
+        /// What becomes of those who hold its GPUs.
+        running: Holders,
+        /// Whether its GPUs need a reset for that.
+        reset: bool,
     },
 }
 
@@ -79,6 +89,7 @@ pub(super) fn plan(
     events: &[EventSpec],
     mut nodes: Nodes<'_>,
     catalogue: &Catalogue,
+    names: &mut SliceNames,
 ) -> Result<Vec<Planned>, Vec<BuildError>> {
     let mut errors = Vec::new();
     let mut order: Vec<(Span, usize, &EventSpec)> = Vec::new();
@@ -111,6 +122,19 @@ pub(super) fn plan(
     let mut planned = Vec::new();
     for (at, node, event) in order {
         let was = nodes.classes[usize::from(class_of[node])].clone();
+        if let EventKind::Mode(mode) = &event.change {
+            match switched(&was, mode, events, catalogue, names) {
+                Err(why) => {
+                    errors.push(BuildError::Event { node: nodes.nodes[node].0.clone(), at: event.at, why })
+                }
+                Ok((class, reset)) => {
+                    class_of[node] = nodes.class(class);
+                    let change = Change::Mode { class: class_of[node], running: mode.running, reset };
+                    planned.push(Planned { at: Time(at.0), node: NodeId::of(node), change });
+                }
+            }
+            continue;
+        }
         match changes(&was, &event.change, catalogue) {
             Err(why) => {
                 errors.push(BuildError::Event { node: nodes.nodes[node].0.clone(), at: event.at, why })
@@ -180,6 +204,7 @@ fn changes(
             class.memory = amounts.memory.unwrap_or(class.memory);
             class.pods = amounts.pods.unwrap_or(class.pods);
         }
+        EventKind::Mode(_) => unreachable!("modes are switched apart"),
         EventKind::Recut(recut) => {
             let standing = standing(was, &recut.layout, catalogue)?;
             let all: Vec<u16> = (0..was.gpus).collect();
@@ -192,6 +217,46 @@ fn changes(
         }
     }
     Ok((class, then))
+}
+
+/// The class of a node whose mode changes, and whether its GPUs need a reset; or why it cannot.
+fn switched(
+    was: &NodeClass,
+    mode: &ModeSpec,
+    events: &[EventSpec],
+    catalogue: &Catalogue,
+    names: &mut SliceNames,
+) -> Result<(NodeClass, bool), String> {
+    if !was.present {
+        return Err("is not there at that time".to_owned());
+    }
+    if was.gpus == 0 {
+        return Err("changes the mode of GPUs that it has not".to_owned());
+    }
+    let on_demand = |share: &Share| matches!(share, Share::Sliced { .. } | Share::Slices { standing: 0, .. });
+    if mode.to.is_on_demand() || on_demand(&was.share) {
+        return Err("changes its mode, though a partitioner cuts its GPUs".to_owned());
+    }
+    // Whatever it may be re-cut to later.
+    let recuts: Vec<&[String]> = events
+        .iter()
+        .filter_map(|event| match &event.change {
+            EventKind::Recut(recut) => Some(&recut.layout[..]),
+            _ => None,
+        })
+        .collect();
+    let product = catalogue.find(&was.model);
+    let share = super::build::share_of("", &mode.to, &recuts, product, &was.model, catalogue, names);
+    let share = share.map_err(|error| match error.help() {
+        Some(help) => format!("cannot change its mode so: {error}; {help}"),
+        None => format!("cannot change its mode so: {error}"),
+    })?;
+    let mig = |share: &Share| matches!(share, Share::Slices { .. });
+    let (from, to) = (mig(&was.share), mig(&share));
+    // Ampere resets for either; from Hopper on MIG mode is enabled without (NVIDIA's MIG guide).
+    let ampere = product.is_none_or(|product| product.architecture() == "Ampere");
+    let reset = from != to && (ampere || from);
+    Ok((NodeClass { share, ..was.clone() }, reset))
 }
 
 /// The slices of a class's table that make up a layout.

@@ -54,6 +54,17 @@ pub enum EventKind {
     Allocatable(Amounts),
     /// Its MIG GPUs are re-cut.
     Recut(RecutSpec),
+    /// Its GPUs are shared in another way.
+    Mode(ModeSpec),
+}
+
+/// A planned change of mode.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ModeSpec {
+    /// The new mode.
+    pub to: Mode,
+    /// What becomes of pods that hold its GPUs.
+    pub running: Holders,
 }
 
 /// Allocatable amounts that change.

@@ -3,7 +3,7 @@
 //! reads this too.
 
 use super::World;
-use crate::cluster::{Cluster, Grant, NodeClass, Placement, Share};
+use crate::cluster::{Cluster, Grant, NodeClass, Out, Placement, Share};
 use crate::id::{NodeId, PodId};
 use crate::partition::nos::names::{Kind, Observed, Spec, Status};
 use crate::record::{Observer, Reasons, Record};
@@ -54,8 +54,11 @@ impl Observer for Moment<'_> {
             Record::NodeChanged { node, class } => self.cluster.set_class(node, class),
             Record::Recut { node, gpu, standing } => self.cluster.recut(node, gpu, standing),
             Record::Resliced { node, gpu, slices } => self.cluster.offer(node, gpu, slices),
-            Record::Down { node, gpu: Some(gpu), .. } => self.cluster.set_out(node, gpu, true),
-            Record::Up { node, gpu: Some(gpu) } => self.cluster.set_out(node, gpu, false),
+            Record::Down { node, gpu: Some(gpu), .. } => self.cluster.set_out(node, gpu, Out::Failed, true),
+            Record::Up { node, gpu: Some(gpu) } => self.cluster.set_out(node, gpu, Out::Failed, false),
+            Record::Withheld { node, gpu, withheld } => {
+                self.cluster.set_out(node, gpu, Out::Recut, withheld);
+            }
             Record::Down { gpu: None, .. } | Record::Up { gpu: None, .. } => {}
             Record::SpeedChanged { .. }
             | Record::Doomed { .. }

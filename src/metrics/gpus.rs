@@ -6,7 +6,7 @@
 //!
 //! All amounts are [`GPU_PARTS`] × parts per million, so that need × speed is exact.
 
-use crate::cluster::{Cluster, GPU_PARTS, Grant, Hold, Need, NodeClass, Placement};
+use crate::cluster::{Cluster, GPU_PARTS, Grant, Hold, Need, NodeClass, Out, Placement};
 use crate::id::{NodeId, PodId, ShapeId};
 use crate::units::{Speed, Time, Work};
 use crate::workload::request::{GpuRequest, Request, Sharing};
@@ -225,6 +225,8 @@ pub(super) struct Gpus<'a> {
     /// GPUs of nodes that failed, and GPUs that failed of nodes that did not.
     failed_nodes: BTreeMap<NodeId, u64>,
     failed: BTreeSet<(NodeId, u8)>,
+    /// GPUs that are being cut, or whose device plugin restarts.
+    withheld: BTreeSet<(NodeId, u8)>,
     now: Now,
 }
 
@@ -249,6 +251,7 @@ impl<'a> Gpus<'a> {
             down: BTreeSet::new(),
             failed_nodes: BTreeMap::new(),
             failed: BTreeSet::new(),
+            withheld: BTreeSet::new(),
             now: Now::default(),
         }
     }
@@ -268,10 +271,20 @@ impl<'a> Gpus<'a> {
         match gpu {
             None => _ = self.failed_nodes.insert(node, u64::from(self.cluster.class(node).gpus)),
             Some(gpu) => {
-                self.cluster.set_out(node, gpu, true);
+                self.cluster.set_out(node, gpu, Out::Failed, true);
                 self.idle[node.index()] -= FULL;
                 self.failed.insert((node, gpu));
             }
+        }
+    }
+
+    /// Nobody new gets any of a GPU, or that is over.
+    pub(super) fn withheld(&mut self, node: NodeId, gpu: u8, withheld: bool) {
+        self.cluster.set_out(node, gpu, Out::Recut, withheld);
+        if withheld {
+            self.withheld.insert((node, gpu));
+        } else {
+            self.withheld.remove(&(node, gpu));
         }
     }
 
@@ -280,7 +293,7 @@ impl<'a> Gpus<'a> {
         match gpu {
             None => _ = self.failed_nodes.remove(&node),
             Some(gpu) => {
-                self.cluster.set_out(node, gpu, false);
+                self.cluster.set_out(node, gpu, Out::Failed, false);
                 self.idle[node.index()] += FULL;
                 self.failed.remove(&(node, gpu));
             }
@@ -416,12 +429,24 @@ impl<'a> Gpus<'a> {
         let failed = u128::from(FULL) * down;
         let out = self.cordoned.union(&self.down).filter(|node| self.cluster.class(**node).present);
         let unavailable = out.map(|node| u128::from(self.idle[node.index()])).sum::<u128>();
+        let apart = self.withheld.iter().filter(|(node, gpu)| {
+            let counted = self.cordoned.contains(node) || self.down.contains(node);
+            let failed = self.failed.contains(&(*node, *gpu));
+            !counted && !failed && self.cluster.class(*node).present
+        });
+        let idle_of = |(node, gpu): &(NodeId, u8)| {
+            self.gpus[self.cluster.gpu_id(*node, *gpu).index()].busy.cut().idle()
+        };
+        let unavailable = unavailable + apart.map(|gpu| u128::from(idle_of(gpu))).sum::<u128>();
         let idle = all - useful - stalled - slowed - unneeded - unavailable - failed;
         let wanted = idle.min(self.asked);
         // Pods that tolerate a cordon could use what counts as unavailable.
         let usable = if wanted == 0 { 0 } else { self.usable() };
-        let usable =
-            if self.cordoned.is_empty() && self.down.is_empty() { usable } else { usable.min(wanted) };
+        let usable = if self.cordoned.is_empty() && self.down.is_empty() && self.withheld.is_empty() {
+            usable
+        } else {
+            usable.min(wanted)
+        };
         assert!(usable <= wanted, "what could be used is idle and asked for");
         // What is lost is taken from what was useful when it is.
         self.now.uses = [

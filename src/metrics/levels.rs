@@ -347,6 +347,7 @@ impl Observer for Levels<'_> {
                 self.gpus.failed(node, gpu);
                 self.failures.record(&record);
             }
+            Record::Withheld { node, gpu, withheld } => self.gpus.withheld(node, gpu, withheld),
             Record::Up { node, gpu } => {
                 self.gpus.repaired(node, gpu);
                 self.failures.record(&record);

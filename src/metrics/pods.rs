@@ -206,6 +206,7 @@ impl Observer for PodLog {
             | Record::Applied { .. }
             | Record::Judged { .. }
             | Record::Down { .. }
+            | Record::Withheld { .. }
             | Record::Up { .. } => {}
             Record::Evicted { pod, returns, lost } => {
                 self.line(pod).evictions += 1;

@@ -16,7 +16,7 @@ const BARS_MAX: usize = 20_000;
 pub struct Slices<'a> {
     pods: Pods<'a>,
     workload: &'a Workload,
-    empty: &'a Cluster,
+    empty: Cluster,
     rows: Vec<Row>,
     bars: usize,
 }
@@ -49,7 +49,13 @@ impl<'a> Slices<'a> {
             let chart = SliceRow { name, lanes: lanes(empty.class(node)), held: Vec::new() };
             Row { node, gpu, chart, open: Vec::new() }
         };
-        Slices { pods, workload, empty, rows: gpus.take(usize::from(shown)).map(row).collect(), bars: 0 }
+        Slices {
+            pods,
+            workload,
+            empty: empty.clone(),
+            rows: gpus.take(usize::from(shown)).map(row).collect(),
+            bars: 0,
+        }
     }
 
     /// The chart.
@@ -171,6 +177,8 @@ impl Observer for Slices<'_> {
     fn record(&mut self, at: Time, record: Record<'_>) {
         match record {
             Record::Bound { pod, node, grant, .. } => self.bound(at, pod, node, grant),
+            // Bars follow a change of mode; lanes are those of the start.
+            Record::NodeChanged { node, class } => self.empty.set_class(node, class),
             Record::Finished { pod } | Record::Evicted { pod, .. } | Record::Failed { pod, .. } => {
                 self.finished(at, pod)
             }

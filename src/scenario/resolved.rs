@@ -1,10 +1,11 @@
 //! A scenario with every default filled in and every name checked: what a run works from, and what
 //! `scenario.resolved.yaml` holds.
 
-use crate::cluster::spec::ClusterSpec;
+use crate::cluster::spec::{ClusterSpec, EventKind};
 use crate::gpu::{Catalogue, ProductSpec};
 use crate::partition::spec::{Choice, PartitionerSpec};
 use crate::perf::failures::Failures;
+use crate::perf::recut::{Path, Recut};
 use crate::perf::{Behavior, Mig, Mps, PairRow, TimeSlicing};
 use crate::sched::spec::{Profile, SchedulerSpec, Ties};
 use crate::trace::spec::{Changes, Generate, Source};
@@ -137,6 +138,12 @@ impl Scenario {
         self.workload.generate.is_some()
             || self.workload.changes.draw.is_some()
             || self.models.vary_by_seed()
+            || self.models.recut.path == Path::MigManager
+                && self
+                    .cluster
+                    .events
+                    .iter()
+                    .any(|event| matches!(event.change, EventKind::Recut(_) | EventKind::Mode(_)))
             || self.scheduler.profile == Profile::Kube1_25
             || (self.scheduler.profile != Profile::Ideal && 0.0 < self.scheduler.kube.bind_failures)
             || self.scheduler.ties == Ties::Seeded
@@ -186,6 +193,8 @@ pub struct ModelsSpec {
     /// Faults and repairs; `None` where nothing breaks but pods by themselves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failures: Option<Failures>,
+    /// How long re-cuts take.
+    pub recut: Recut,
 }
 
 impl Default for ModelsSpec {
@@ -200,6 +209,7 @@ impl Default for ModelsSpec {
             time_slicing: TimeSlicing::default(),
             pairs: Vec::new(),
             failures: None,
+            recut: Recut::default(),
         }
     }
 }

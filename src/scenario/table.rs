@@ -804,6 +804,7 @@ static EVENT_KIND: Choice = Choice {
         Alternative::with("label", Kind::Map(&Kind::Text), "The node has these labels."),
         Alternative::with("allocatable", Kind::Object(&AMOUNTS), "The node has other allocatable amounts."),
         Alternative::with("recut", Kind::Object(&RECUT), "MIG GPUs of the node are re-cut."),
+        Alternative::with("mode", Kind::Object(&SWITCH), "The GPUs of the node are shared in another way."),
     ],
 };
 
@@ -832,6 +833,15 @@ static RECUT: Object = Object {
             "numbers of the GPUs on each node; left out, all of them",
         ),
         Key::default("running", Kind::Choice(&HOLDERS), "wait", "what becomes of pods on slices that go"),
+    ],
+};
+
+static SWITCH: Object = Object {
+    name: "a change of mode",
+    doc: "Another way of sharing for all GPUs of a node.",
+    keys: &[
+        Key::required("to", Kind::Choice(&MODE), "the new mode"),
+        Key::default("running", Kind::Choice(&HOLDERS), "wait", "what becomes of pods that hold its GPUs"),
     ],
 };
 

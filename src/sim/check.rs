@@ -5,7 +5,7 @@
 //! runs who did not arrive, every pod's work is done when it finishes, and everybody is accounted
 //! for at the end. It runs with every run.
 
-use crate::cluster::{Cluster, Grant, Need};
+use crate::cluster::{Cluster, Grant, Need, Out};
 use crate::id::{NodeId, PodId};
 use crate::record::{Observer, Reasons, Record};
 use crate::units::{Speed, Time, Work};
@@ -119,13 +119,13 @@ impl<'a> Checker<'a> {
                 }
             }
             (Grant::Slice { gpu, slice }, Need::Slices { mask, count: 1 }) => {
-                let full = self.empty.gpu_full(node)[usize::from(*gpu)];
+                let full = self.empty.standing(node, *gpu);
                 toggle(&mut self.gpu_used[at(*gpu)], full, *slice, mask, take);
             }
             (Grant::Slices(slices), Need::Slices { mask, count }) => {
                 assert!(slices.len() == usize::from(count), "as many slices as asked");
                 for (gpu, slice) in slices {
-                    let full = self.empty.gpu_full(node)[usize::from(*gpu)];
+                    let full = self.empty.standing(node, *gpu);
                     toggle(&mut self.gpu_used[at(*gpu)], full, *slice, mask, take);
                 }
             }
@@ -222,8 +222,11 @@ impl Observer for Checker<'_> {
             Record::Evicted { pod, returns, lost } | Record::Failed { pod, returns, lost, .. } => {
                 self.lost(pod, returns, lost);
             }
-            Record::Down { node, gpu: Some(gpu), .. } => self.empty.set_out(node, gpu, true),
-            Record::Up { node, gpu: Some(gpu) } => self.empty.set_out(node, gpu, false),
+            Record::Down { node, gpu: Some(gpu), .. } => self.empty.set_out(node, gpu, Out::Failed, true),
+            Record::Up { node, gpu: Some(gpu) } => self.empty.set_out(node, gpu, Out::Failed, false),
+            Record::Withheld { node, gpu, withheld } => {
+                self.empty.set_out(node, gpu, Out::Recut, withheld);
+            }
             Record::Down { gpu: None, .. } | Record::Up { gpu: None, .. } => {}
             Record::Bound { pod, node, grant, speed } => self.bound(pod, node, grant, speed),
             Record::SpeedChanged { pod, speed } => self.speed_changed(pod, speed),

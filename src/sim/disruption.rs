@@ -3,17 +3,15 @@
 
 use super::running::Run;
 use super::{Decider, Event, State, World};
-use crate::cluster::spec::Holders;
-use crate::cluster::{Change, Grant, Placement, Planned};
+use crate::cluster::{Change, Planned};
 use crate::engine::Epoch;
-use crate::id::{GpuId, NodeId, PodId};
+use crate::id::{NodeId, PodId};
 use crate::perf::Models;
 use crate::record::{Cause, Doom, Observer, Record};
 use crate::sched::kube::backoff::Backoff;
 use crate::units::{Span, Work};
 use crate::workload::policy::{Allows, Budgets, Evicted};
 use rustc_hash::FxHashMap;
-use std::collections::BTreeMap;
 
 /// How long a Job waits before it creates a lost pod anew: 10 s, doubled every time, at most 6 minutes
 /// (kubernetes.io/docs/concepts/workloads/controllers/job, "Pod backoff failure policy"). Without any
@@ -43,8 +41,6 @@ pub(super) struct Disruptions {
     pub(super) away: u32,
     /// Planned events and drains that are still to come.
     pub(super) to_come: usize,
-    /// The slices that are to stand on GPUs whose re-cut waits for pods to end.
-    retiring: BTreeMap<GpuId, u32>,
     /// Pods of each budget that run and may stay; and all that should, evicted ones included.
     healthy: Vec<i64>,
     expected: Vec<i64>,
@@ -80,7 +76,9 @@ impl<O: Observer> World<'_, '_, O> {
     /// Something planned happens.
     pub(super) fn planned(&mut self, index: u32) {
         let Planned { node, change, .. } = self.setup.planned[index as usize];
-        if let (Change::Leave(_) | Change::Class(_), Some(end)) = (change, self.placing_on(node)) {
+        if let (Change::Leave(_) | Change::Class(_) | Change::Mode { .. }, Some(end)) =
+            (change, self.placing_on(node))
+        {
             // A pod is on its way there, judged by what the node was: it changes right after the cycle
             // that places the pod.
             self.calendar.schedule(end + Span(1), Event::Planned, index);
@@ -90,8 +88,11 @@ impl<O: Observer> World<'_, '_, O> {
         match change {
             // A node that is down after a fault comes back as what it was to be.
             Change::Class(class) | Change::Leave(class) if self.failures.is_down(node) => {
+                self.recuts.left(node);
                 self.failures.comes_back.insert(node, class);
             }
+            // One that changes its mode is what it is to be when it has.
+            Change::Class(class) if self.recuts.passes_to(node, class) => {}
             Change::Class(class) => self.set_class(node, class),
             Change::Drain => {
                 self.disruptions.to_come += 1;
@@ -112,6 +113,7 @@ impl<O: Observer> World<'_, '_, O> {
                 }
             }
             Change::Leave(class) => {
+                self.recuts.left(node);
                 // Before its pods go, so that nobody is placed where they were.
                 if let Decider::Kube(kube) = &mut self.decider {
                     kube.node_left(node, self.calendar.now());
@@ -124,24 +126,8 @@ impl<O: Observer> World<'_, '_, O> {
                 }
                 self.set_class(node, class);
             }
-            Change::Recut { gpu, standing, running } => {
-                self.disruptions.retiring.insert(self.cluster.gpu_id(node, gpu), standing);
-                if running == Holders::Evict {
-                    let held = |grant: &Grant| match grant {
-                        Grant::Slice { gpu: at, slice } => *at == gpu && standing >> slice & 1 == 0,
-                        Grant::Slices(held) => {
-                            held.iter().any(|(at, slice)| *at == gpu && standing >> slice & 1 == 0)
-                        }
-                        Grant::None | Grant::Gpus(_) => false,
-                    };
-                    for slot in self.slots_on(node) {
-                        if held(&self.running.get(slot).placement.grant) {
-                            self.doom(slot, Doom::Recut);
-                        }
-                    }
-                }
-                self.recut(node, gpu);
-            }
+            Change::Recut { gpu, standing, running } => self.plan_recut(node, gpu, standing, running),
+            Change::Mode { class, running, reset } => self.plan_switch(node, class, running, reset),
         }
         self.arm();
     }
@@ -173,37 +159,6 @@ impl<O: Observer> World<'_, '_, O> {
         };
         if ready {
             self.plan_cycle();
-        }
-    }
-
-    /// Re-cuts a GPU as far as those who hold slices of it allow.
-    fn recut(&mut self, node: NodeId, gpu: u8) {
-        let id = self.cluster.gpu_id(node, gpu);
-        let Some(target) = self.disruptions.retiring.get(&id).copied() else { return };
-        let (full, free) =
-            (self.cluster.gpu_full(node)[usize::from(gpu)], self.cluster.gpu_free(node)[usize::from(gpu)]);
-        let held = full & !free;
-        let standing = if held & !target == 0 {
-            self.disruptions.retiring.remove(&id);
-            target
-        } else {
-            // What stands and is wanted stays; what is free and is not wanted takes nobody any more.
-            held | full & target
-        };
-        if standing != full {
-            self.cluster.recut(node, gpu, standing);
-            self.emit(Record::Recut { node, gpu, standing });
-            self.node_changed(node);
-        }
-    }
-
-    /// Re-cuts that waited for a pod that is gone.
-    pub(super) fn recut_after(&mut self, placement: &Placement) {
-        if self.disruptions.retiring.is_empty() {
-            return;
-        }
-        for gpu in placement.grant.gpus() {
-            self.recut(placement.node, gpu);
         }
     }
 

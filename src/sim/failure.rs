@@ -6,7 +6,7 @@
 
 use super::running::gpus_of;
 use super::{Decider, Event, World};
-use crate::cluster::Share;
+use crate::cluster::{Out, Share};
 use crate::engine::Epoch;
 use crate::id::{GpuId, NodeId, PodId};
 use crate::perf::Models;
@@ -223,7 +223,7 @@ impl<O: Observer> World<'_, '_, O> {
             }
         }
         self.emit(Record::Down { node, gpu: Some(gpu), cause: Cause::Gpu });
-        self.cluster.set_out(node, gpu, true);
+        self.cluster.set_out(node, gpu, Out::Failed, true);
         self.node_changed(node);
     }
 
@@ -255,7 +255,7 @@ impl<O: Observer> World<'_, '_, O> {
         }
         match self.failures.parts[unit as usize] {
             Part::Gpu(node, gpu) => {
-                self.cluster.set_out(node, gpu, false);
+                self.cluster.set_out(node, gpu, Out::Failed, false);
                 self.emit(Record::Up { node, gpu: Some(gpu) });
                 self.node_changed(node);
             }
@@ -265,6 +265,7 @@ impl<O: Observer> World<'_, '_, O> {
                 if class != self.cluster.class_index(node) as u16 {
                     self.set_class(node, class);
                 }
+                self.recuts_resume(node);
             }
         }
         // A restart of a server is no fault of its GPU, whose clock went on.
@@ -395,7 +396,7 @@ impl<O: Observer> World<'_, '_, O> {
         }
         self.failures.down.insert(part, Down::Restarting);
         self.emit(Record::Down { node, gpu: Some(gpu), cause: Cause::FatalFault });
-        self.cluster.set_out(node, gpu, true);
+        self.cluster.set_out(node, gpu, Out::Failed, true);
         self.node_changed(node);
         self.calendar.schedule(self.calendar.now() + takes, Event::Repaired, part);
     }

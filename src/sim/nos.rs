@@ -254,15 +254,6 @@ fn seen(pods: &BTreeSet<PodId>, shapes: &[Shape], shape_of: impl Fn(PodId) -> Sh
     pods.iter().map(seen).collect()
 }
 
-/// How long the slices of one GPU take that are destroyed and created: one call for all of a kind, and a
-/// compute instance for each (A100, 300 runs × 18 layouts: create 75 + 10·n ms, destroy 138 + 6·n ms, means
-/// of measured calls; 100 ms for each compute instance is assumed).
-fn cutting(destroyed: u64, created: u64, attempts: u64) -> Span {
-    let destroy = if destroyed == 0 { 0 } else { 138_000 + 6_000 * destroyed };
-    let create = 75_000 * attempts + 110_000 * created;
-    Span(destroy + create)
-}
-
 fn places(mask: u32) -> Places {
     let bits = (0..32).filter(|bit| mask >> bit & 1 == 1);
     bits.fold(Places::NONE, |places, bit| places.with(Places::one(PlaceId::new(bit))))

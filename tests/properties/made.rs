@@ -5,13 +5,15 @@ use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
 use slicewise::cluster::spec::{
-    Amounts, ClusterSpec, EventKind, EventSpec, Gpus, Holders, Mode, Mps, NodeGroup, RecutSpec, Taint,
+    Amounts, ClusterSpec, EventKind, EventSpec, Gpus, Holders, Mode, ModeSpec, Mps, NodeGroup, RecutSpec,
+    Taint,
 };
 use slicewise::experiment::{World, prepare};
 use slicewise::partition::nos::Fixes;
 use slicewise::partition::planner::Planner;
 use slicewise::partition::spec::{Choice, Geometries, NosSpec, PartitionerSpec};
 use slicewise::perf::failures::{Checkpoint, Failures, GpuFaults, Life, NodeFaults, RepairLaw};
+use slicewise::perf::recut::{Path, Recut};
 use slicewise::perf::{Behavior, FaultDomain, Mig, Mps as PerfMps, PairMode, PairRow, Threads, TimeSlicing};
 use slicewise::scenario::resolved::{ModelsSpec, ReportSpec, Scenario, WorkloadSpec};
 use slicewise::sched::spec::{GpuChoice, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties};
@@ -311,14 +313,14 @@ impl Case {
     /// anything else happens to it.
     fn events(&self) -> Vec<EventSpec> {
         let mut away = vec![false; self.nodes.len()];
+        let mut switched = vec![false; self.nodes.len()];
         let mut events = self.events.clone();
         events.sort_by_key(|(at, _, _)| *at);
         let mut made = Vec::new();
         for (at, group, kind) in events {
             let group = group % self.nodes.len();
-            let mig = self.nos.is_none()
-                && self.nodes[group].gpus != 0
-                && self.nodes[group].other.unwrap_or(self.to) == Sharing::Mig;
+            let cuts = self.nos.is_none() && self.nodes[group].gpus != 0;
+            let mig = cuts && !switched[group] && self.nodes[group].other.unwrap_or(self.to) == Sharing::Mig;
             let taint = |value: &str, effect: &str| Taint {
                 key: "gone".to_owned(),
                 value: value.to_owned(),
@@ -349,6 +351,12 @@ impl Case {
                     pods: Some(2),
                     ..Amounts::default()
                 }),
+                (false, 11 | 12) if cuts => {
+                    switched[group] = true;
+                    let to = if kind == 11 { Mode::TimeSlicing { replicas: 3 } } else { Mode::Whole };
+                    let running = if at % 2 == 0 { Holders::Wait } else { Holders::Evict };
+                    EventKind::Mode(ModeSpec { to, running })
+                }
                 (false, 8) if mig => recut(0, Holders::Wait),
                 (false, 9) if mig => recut(1, Holders::Evict),
                 (false, _) if mig => recut(2, Holders::Wait),
@@ -471,7 +479,7 @@ impl Policy {
 
 /// What happens to nodes, and what is said of pods that must go.
 pub(crate) fn disturbance() -> impl Strategy<Value = (Vec<(u64, usize, u8)>, Policy)> {
-    let event = (0_u64..150, 0_usize..6, 0_u8..11);
+    let event = (0_u64..150, 0_usize..6, 0_u8..13);
     let gates = prop_oneof![2 => Just(Vec::new()), 1 => vec((0_usize..3, 1_u64..90), 1..4)];
     let policy = (0_u64..40, any::<bool>(), vec((any::<bool>(), 0_u32..4), 0..3), any::<bool>(), gates);
     let policy = policy.prop_map(|(grace, leave, budgets, meek, gates)| Policy {
@@ -507,30 +515,37 @@ pub(crate) fn trouble() -> impl Strategy<Value = ModelsSpec> {
         });
     let residual = || select(vec![0.0, 0.2]);
     let tables = (residual(), residual(), any::<bool>(), any::<bool>());
-    let sharing = any::<bool>();
-    (sharing, vec(life, 3..=3), of(failures), tables).prop_map(|(sharing, lives, failures, tables)| {
-        let (mps, mig, domain, pairs) = tables;
-        let classes = ["a", "b", "c"].iter().zip([1, 3, 5]).zip(lives);
-        let pair = |mode| PairRow { mode, class: "a".to_owned(), beside: "b".to_owned(), slowdown: 1.7 };
-        ModelsSpec {
-            sharing,
-            classes: classes
-                .map(|((name, i), life)| {
-                    ((*name).to_owned(), Behavior { life, ..Behavior::NAMED[i].1.clone() })
-                })
-                .collect(),
-            mig: Mig { residual: mig, ..Mig::default() },
-            mps: PerfMps { residual: mps, threads: Threads::Proportional, ..PerfMps::default() },
-            time_slicing: TimeSlicing {
-                residual: mps,
-                fault_domain: if domain { FaultDomain::Gpu } else { FaultDomain::Process },
-                ..TimeSlicing::default()
-            },
-            pairs: if pairs { vec![pair(PairMode::Mps), pair(PairMode::TimeSlicing)] } else { Vec::new() },
-            failures,
-            ..ModelsSpec::default()
-        }
-    })
+    let sharing = (any::<bool>(), select(vec![Path::Agent, Path::MigManager, Path::Instant]));
+    (sharing, vec(life, 3..=3), of(failures), tables).prop_map(
+        |((sharing, path), lives, failures, tables)| {
+            let (mps, mig, domain, pairs) = tables;
+            let classes = ["a", "b", "c"].iter().zip([1, 3, 5]).zip(lives);
+            let pair = |mode| PairRow { mode, class: "a".to_owned(), beside: "b".to_owned(), slowdown: 1.7 };
+            ModelsSpec {
+                sharing,
+                classes: classes
+                    .map(|((name, i), life)| {
+                        ((*name).to_owned(), Behavior { life, ..Behavior::NAMED[i].1.clone() })
+                    })
+                    .collect(),
+                mig: Mig { residual: mig, ..Mig::default() },
+                mps: PerfMps { residual: mps, threads: Threads::Proportional, ..PerfMps::default() },
+                time_slicing: TimeSlicing {
+                    residual: mps,
+                    fault_domain: if domain { FaultDomain::Gpu } else { FaultDomain::Process },
+                    ..TimeSlicing::default()
+                },
+                pairs: if pairs {
+                    vec![pair(PairMode::Mps), pair(PairMode::TimeSlicing)]
+                } else {
+                    Vec::new()
+                },
+                failures,
+                recut: Recut { path, ..Recut::default() },
+                ..ModelsSpec::default()
+            }
+        },
+    )
 }
 
 impl Node {

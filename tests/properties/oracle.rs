@@ -1,6 +1,6 @@
 //! What can be said of a run from its records alone, with a cluster of one's own.
 
-use slicewise::cluster::{Cluster, Grant, Placement};
+use slicewise::cluster::{Cluster, Grant, Out, Placement};
 use slicewise::experiment::World;
 use slicewise::id::{NodeId, PodId};
 use slicewise::record::{Observer, Reasons, Record};
@@ -42,6 +42,7 @@ fn subject(record: &Record<'_>) -> PodId {
         | Record::Applied { .. }
         | Record::Down { .. }
         | Record::Up { .. }
+        | Record::Withheld { .. }
         | Record::Judged { .. } => PodId(0),
         Record::Arrived { pod }
         | Record::Gated { pod, .. }
@@ -115,7 +116,7 @@ impl<'a> Oracle<'a> {
         }
         self.nothing_idle();
         let span = u128::from(to.since(self.now).0);
-        self.queue_integral += span * self.waiting.len() as u128;
+        self.queue_integral += span * (self.waiting.len() + self.away.len()) as u128;
         self.running_integral += span * self.running.len() as u128;
         self.now = to;
     }
@@ -164,8 +165,11 @@ impl Observer for Oracle<'_> {
                 assert!(self.world.scenario().models.sharing && self.running.contains_key(&pod));
             }
             Record::Doomed { .. } => {}
-            Record::Down { node, gpu: Some(gpu), .. } => self.cluster.set_out(node, gpu, true),
-            Record::Up { node, gpu: Some(gpu) } => self.cluster.set_out(node, gpu, false),
+            Record::Down { node, gpu: Some(gpu), .. } => self.cluster.set_out(node, gpu, Out::Failed, true),
+            Record::Up { node, gpu: Some(gpu) } => self.cluster.set_out(node, gpu, Out::Failed, false),
+            Record::Withheld { node, gpu, withheld } => {
+                self.cluster.set_out(node, gpu, Out::Recut, withheld);
+            }
             Record::Down { gpu: None, .. } | Record::Up { gpu: None, .. } => {}
             Record::Evicted { pod, returns, .. } | Record::Failed { pod, returns, .. } => {
                 self.cluster.release(self.world.pods().request(pod), &self.place(pod));

@@ -3,7 +3,8 @@
 use super::Context;
 use super::workload::chosen;
 use crate::cluster::spec::{
-    Amounts, ClusterSpec, EventKind, EventSpec, Gpus, Mode, Mps, NodeGroup, NodeList, RecutSpec, Taint,
+    Amounts, ClusterSpec, EventKind, EventSpec, Gpus, Mode, ModeSpec, Mps, NodeGroup, NodeList, RecutSpec,
+    Taint,
 };
 use crate::diag::nearest;
 use crate::gpu::{Layout, LayoutError};
@@ -97,6 +98,11 @@ impl<'a> Lower<Context<'a>> for EventKind {
                 let gpus = r.optional("gpus", context);
                 let running = r.take("running", context);
                 Some(RecutSpec { layout: layout?, gpus: gpus?, running: running? })
+            })?),
+            ("mode", Some(mode)) => EventKind::Mode(record(mode, |r| {
+                let to: Option<PlacedMode> = r.take("to", context);
+                let running = r.take("running", context);
+                Some(ModeSpec { to: to?.mode, running: running? })
             })?),
             other => panic!("a form of its table, not {other:?}"),
         })

@@ -2,6 +2,7 @@
 
 use super::{Context, words};
 use crate::perf::failures::{Checkpoint, Failures, GpuFaults, Life, NodeFaults, RepairLaw};
+use crate::perf::recut::{Call, Manager, Path, Recut};
 use crate::perf::{Behavior, FaultDomain, Mig, Mps, PairMode, PairRow, Threads, TimeSlicing};
 use crate::scenario::resolved::ModelsSpec;
 use crate::units::{Mib, Span};
@@ -16,6 +17,7 @@ words! {
     }
     FaultDomain { "gpu" => FaultDomain::Gpu, "process" => FaultDomain::Process }
     PairMode { "mps" => PairMode::Mps, "time-slicing" => PairMode::TimeSlicing }
+    Path { "agent" => Path::Agent, "mig-manager" => Path::MigManager, "instant" => Path::Instant }
     RepairLaw { "exponential" => RepairLaw::Exponential, "constant" => RepairLaw::Constant }
 }
 
@@ -36,6 +38,7 @@ impl<'a> Lower<Context<'a>> for ModelsSpec {
             let time_slicing = r.take("time_slicing", context);
             let pairs = r.take("pairs", context);
             let failures = r.optional("failures", context);
+            let recut = r.take("recut", context);
             life?;
             Some(ModelsSpec {
                 sharing: sharing?,
@@ -46,6 +49,7 @@ impl<'a> Lower<Context<'a>> for ModelsSpec {
                 time_slicing: time_slicing?,
                 pairs: pairs?,
                 failures: failures?,
+                recut: recut?,
             })
         })
     }
@@ -223,6 +227,53 @@ impl<'a> Lower<Context<'a>> for Failures {
             let crews = r.optional("crews", context);
             let mps_restart = r.take("mps_restart", context);
             Some(Failures { gpu: gpu?, node: node?, law: law?, crews: crews?, mps_restart: mps_restart? })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for Recut {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let path = r.take("path", context);
+            let create = r.take("create", context);
+            let destroy = r.take("destroy", context);
+            let compute_instance = r.take("compute_instance", context);
+            let retry = r.take("retry", context);
+            let plugin = r.take("plugin", context);
+            let mps_server = r.take("mps_server", context);
+            let manager = r.take("manager", context);
+            let reset = r.take("reset", context);
+            Some(Recut {
+                path: path?,
+                create: create?,
+                destroy: destroy?,
+                compute_instance: compute_instance?,
+                retry: retry?,
+                plugin: plugin?,
+                mps_server: mps_server?,
+                manager: manager?,
+                reset: reset?,
+            })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for Call {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let call = r.take("call", context);
+            let each = r.take("each", context);
+            Some(Call { call: call?, each: each? })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for Manager {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let median = r.take("median", context);
+            let p95 = r.take("p95", context);
+            Some(Manager { median: median?, p95: p95? })
         })
     }
 }

@@ -29,6 +29,7 @@ pub(super) static MODELS: Object = Object {
         Key::default("mps", Kind::Object(&MPS), "{}", "interference under MPS"),
         Key::default("time_slicing", Kind::Object(&TIME_SLICING), "{}", "interference under time-slicing"),
         Key::default("pairs", Kind::List(&PAIRS), "[]", "measured slowdowns, which win over the formulas"),
+        Key::default("recut", Kind::Object(&RECUTS), "{}", "how long re-cuts and changes of mode take"),
         Key::optional(
             "failures",
             Kind::Object(&FAILURES),
@@ -217,6 +218,59 @@ static PAIR_MODES: Choice = Choice {
     alternatives: &[
         Alternative::word("mps", "MPS, memory slices and replicas alike."),
         Alternative::word("time-slicing", "Time-slicing."),
+    ],
+};
+
+static RECUTS: Object = Object {
+    name: "the time of re-cuts",
+    doc: "Re-cuts of a partitioner, re-cuts and changes of mode that are planned.",
+    keys: &[
+        Key::default("path", Kind::Choice(&PATHS), "agent", "who carries out what is planned"),
+        Key::default("create", Kind::Object(&CREATE), "{}", "a call that creates GPU instances"),
+        Key::default("destroy", Kind::Object(&DESTROY), "{}", "a call that destroys them"),
+        Key::default("compute_instance", SPAN, "100ms", "a compute instance in each"),
+        Key::default("retry", SPAN, "300ms", "the retry after a pod that has just ended"),
+        Key::default("plugin", SPAN, "10s", "a restart of the device plugin; nos has its own key"),
+        Key::default("mps_server", SPAN, "10s", "the start of an MPS server"),
+        Key::default("manager", Kind::Object(&MANAGER), "{}", "mig-manager's work on a node, log-normal"),
+        Key::default("reset", SPAN, "60s", "a reset of GPUs, where a change of mode needs it"),
+    ],
+};
+
+static PATHS: Choice = Choice {
+    name: "a way to re-cut",
+    doc: "Who carries out re-cuts that are planned.",
+    alternatives: &[
+        Alternative::word("agent", "An agent on the node: the GPU is cut, then the device plugin restarts."),
+        Alternative::word("mig-manager", "mig-manager: the node is without plugin until it is through."),
+        Alternative::word("instant", "Nobody: it takes no time."),
+    ],
+};
+
+static CREATE: Object = Object {
+    name: "creating instances",
+    doc: "A call that creates GPU instances.",
+    keys: &[
+        Key::default("call", SPAN, "75ms", "the call"),
+        Key::default("each", SPAN, "10ms", "each instance"),
+    ],
+};
+
+static DESTROY: Object = Object {
+    name: "destroying instances",
+    doc: "A call that destroys GPU instances.",
+    keys: &[
+        Key::default("call", SPAN, "138ms", "the call"),
+        Key::default("each", SPAN, "6ms", "each instance"),
+    ],
+};
+
+static MANAGER: Object = Object {
+    name: "mig-manager's time",
+    doc: "A log-normal time.",
+    keys: &[
+        Key::default("median", SPAN, "90s", "median"),
+        Key::default("p95", SPAN, "300s", "95th percentile"),
     ],
 };
 

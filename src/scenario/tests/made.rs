@@ -11,6 +11,7 @@ use crate::partition::nos::Fix;
 use crate::partition::planner::Planner;
 use crate::partition::spec::{Choice as NosChoice, Geometries, NosSpec, PartitionerSpec};
 use crate::perf::failures::{Checkpoint, Failures, GpuFaults, Life, NodeFaults, RepairLaw};
+use crate::perf::recut::{Call, Manager, Path, Recut};
 use crate::perf::{Behavior, FaultDomain, Mig, Mps as PerfMps, PairMode, PairRow, Threads, TimeSlicing};
 use crate::sched::spec::{
     ApiLimits, FitStrategy, GpuChoice, KubeSettings, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties,
@@ -526,8 +527,17 @@ fn models() -> impl Strategy<Value = ModelsSpec> {
         .prop_map(|(gpu, node, law, crews, mps_restart)| Failures { gpu, node, law, crews, mps_restart });
     let classes = btree_map("[a-z]{1,9}", behavior(), 0..3);
     let tables = (mig, mps, slicing, vec(pair, 0..3));
-    (any::<bool>(), behavior(), classes, tables, of(failures)).prop_map(
-        |(sharing, default, classes, (mig, mps, time_slicing, pairs), failures)| ModelsSpec {
+    let call = || (span_or_none(), span_or_none()).prop_map(|(call, each)| Call { call, each });
+    let path = select(vec![Path::Agent, Path::MigManager, Path::Instant]);
+    let times = (span_or_none(), span_or_none(), span_or_none(), span_or_none(), span_or_none());
+    let manager = (span_or_none(), span_or_none()).prop_map(|(median, p95)| Manager { median, p95 });
+    let recut = (path, call(), call(), times, manager).prop_map(|(path, create, destroy, times, manager)| {
+        let (compute_instance, retry, plugin, mps_server, reset) = times;
+        Recut { path, create, destroy, compute_instance, retry, plugin, mps_server, manager, reset }
+    });
+    (any::<bool>(), behavior(), classes, tables, of(failures), recut).prop_map(
+        |(sharing, default, classes, (mig, mps, time_slicing, pairs), failures, recut)| ModelsSpec {
+            recut,
             sharing,
             default,
             classes,

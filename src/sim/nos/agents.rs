@@ -1,7 +1,7 @@
 //! The nodes' side: what kubelet shows of their devices, the agents that report and act on it, and the
 //! device plugins that restart.
 
-use super::{Due, Side, choices, cutting, places};
+use super::{Due, Side, choices, places};
 use crate::cluster::Share;
 use crate::gpu::{self, Step as GpuStep};
 use crate::id::NodeId;
@@ -132,7 +132,7 @@ impl<O: Observer> World<'_, '_, O> {
             created += gpu.steps.len() as u32 - gone;
             missing += u32::try_from(gpu.missing).unwrap_or(0);
             let made = u64::from(gpu.calls.saturating_sub(gone));
-            took = Span(took.0 + cutting(u64::from(gone), made, u64::from(gpu.attempts)).0);
+            took = Span(took.0 + self.setup.recut.cut(u64::from(gone), made, u64::from(gpu.attempts)).0);
         }
         let nos = self.nos.as_mut().expect("there is nos");
         let plugin = nos.setup.plugin;
