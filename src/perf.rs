@@ -12,6 +12,7 @@
 //!
 //! Another model is one function: implement [`SpeedModel`].
 
+pub mod assign;
 mod behavior;
 pub mod failures;
 mod parameters;

@@ -10,6 +10,7 @@ use crate::gpu::{Catalogue, ProductSpec};
 use crate::partition::nos::Fix;
 use crate::partition::planner::Planner;
 use crate::partition::spec::{Choice as NosChoice, Geometries, NosSpec, PartitionerSpec};
+use crate::perf::assign::{As, Assign, GpuKind, Which};
 use crate::perf::failures::{Checkpoint, Failures, GpuFaults, Life, NodeFaults, RepairLaw};
 use crate::perf::{Behavior, FaultDomain, Mig, Mps as PerfMps, PairMode, PairRow, Threads, TimeSlicing};
 use crate::sched::spec::{
@@ -27,6 +28,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
+use std::collections::BTreeMap;
 
 /// Names that a YAML reader could take for something else, and plain ones.
 fn name() -> impl Strategy<Value = String> {
@@ -492,6 +494,45 @@ fn behavior() -> impl Strategy<Value = Behavior> {
         .prop_map(|((host, fill, demand), speeds, life)| Behavior { host, fill, demand, speeds, life })
 }
 
+/// Behaviors by name, and rules that name them.
+fn assigned() -> impl Strategy<Value = (BTreeMap<String, Behavior>, Vec<Assign>)> {
+    let names = || vec("[a-z]{1,5}", 0..3);
+    let kind = select(vec![GpuKind::None, GpuKind::Share, GpuKind::Slice, GpuKind::Whole]);
+    let memory = || of((0..1_u64 << 40).prop_map(Mib));
+    let which = (names(), names(), of(kind), of(span_or_none()), of(span_or_none()), memory(), memory())
+        .prop_map(
+            |(
+                namespaces,
+                classes,
+                gpus,
+                longer_than,
+                shorter_than,
+                gpu_memory_at_least,
+                gpu_memory_below,
+            )| Which {
+                of: Of { namespaces, classes },
+                gpus,
+                longer_than,
+                shorter_than,
+                gpu_memory_at_least,
+                gpu_memory_below,
+            },
+        );
+    (btree_map("[a-z]{1,9}", behavior(), 1..4), vec((which, any::<bool>(), 0.1..10.0), 0..3)).prop_map(
+        |(behaviors, rules)| {
+            let rule = |(of, one, weight): (Which, bool, f64)| {
+                let to = match (one, behaviors.keys().next()) {
+                    (true, Some(name)) => As::One(name.clone()),
+                    _ => As::Mix { mix: behaviors.keys().map(|name| (name.clone(), weight)).collect() },
+                };
+                Assign { of, to }
+            };
+            let rules = rules.into_iter().map(rule).collect();
+            (behaviors, rules)
+        },
+    )
+}
+
 fn models() -> impl Strategy<Value = ModelsSpec> {
     let mig =
         (0.1..2.0, 0.1..=1.0, 0.0..1.0).prop_map(|(kappa, full, residual)| Mig { kappa, full, residual });
@@ -526,16 +567,20 @@ fn models() -> impl Strategy<Value = ModelsSpec> {
         .prop_map(|(gpu, node, law, crews, mps_restart)| Failures { gpu, node, law, crews, mps_restart });
     let classes = btree_map("[a-z]{1,9}", behavior(), 0..3);
     let tables = (mig, mps, slicing, vec(pair, 0..3));
-    (any::<bool>(), behavior(), classes, tables, of(failures)).prop_map(
-        |(sharing, default, classes, (mig, mps, time_slicing, pairs), failures)| ModelsSpec {
-            sharing,
-            default,
-            classes,
-            mig,
-            mps,
-            time_slicing,
-            pairs,
-            failures,
+    (any::<bool>(), behavior(), (classes, assigned()), tables, of(failures)).prop_map(
+        |(sharing, default, (classes, (behaviors, assign)), (mig, mps, time_slicing, pairs), failures)| {
+            ModelsSpec {
+                sharing,
+                default,
+                classes,
+                behaviors,
+                assign,
+                mig,
+                mps,
+                time_slicing,
+                pairs,
+                failures,
+            }
         },
     )
 }
