@@ -554,6 +554,7 @@ impl World {
             waits: metrics::wait_curve(&frame, &log),
             slices: slices.chart(),
             classes: self.workload.classes.clone(),
+            compared: metrics::compared(&frame, &log, &self.scenario.report.measured),
             models: self.printed(),
             notes: self.notes.clone(),
             layouts: layouts.seen(),

@@ -3,6 +3,7 @@
 
 use crate::cluster::spec::ClusterSpec;
 use crate::gpu::{Catalogue, ProductSpec};
+use crate::metrics::TimedStep;
 use crate::partition::spec::{Choice, PartitionerSpec};
 use crate::perf::assign::Assign;
 use crate::perf::failures::Failures;
@@ -129,6 +130,9 @@ pub struct ReportSpec {
     pub gpus_shown: u16,
     /// Runs, with the seed and those that follow it, where seeds vary anything.
     pub replications: u16,
+    /// Steps that were timed on real GPUs, to show beside the model's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub measured: Vec<TimedStep>,
 }
 
 impl Scenario {
@@ -161,7 +165,13 @@ pub enum Until {
 
 impl Default for ReportSpec {
     fn default() -> ReportSpec {
-        ReportSpec { warm_up: 0.0, until: Until::LastDeparture, gpus_shown: 12, replications: 1 }
+        ReportSpec {
+            warm_up: 0.0,
+            until: Until::LastDeparture,
+            gpus_shown: 12,
+            replications: 1,
+            measured: Vec::new(),
+        }
     }
 }
 

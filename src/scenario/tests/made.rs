@@ -7,6 +7,7 @@ use crate::cluster::spec::{
     Taint,
 };
 use crate::gpu::{Catalogue, ProductSpec};
+use crate::metrics::TimedStep;
 use crate::partition::nos::Fix;
 use crate::partition::planner::Planner;
 use crate::partition::spec::{Choice as NosChoice, Geometries, NosSpec, PartitionerSpec};
@@ -591,12 +592,19 @@ fn scenario() -> impl Strategy<Value = Scenario> {
         Just(Until::LastArrival),
         (1..=1_u64 << 50).prop_map(|micros| Until::At(Span(micros))),
     ];
-    let figures = (0.0..1.0, until, any::<u16>(), 1..10_000_u16);
-    let report = figures.prop_map(|(warm_up, until, gpus_shown, replications)| ReportSpec {
+    let step = (of(line()), span(), span(), ".{0,9}").prop_map(|(class, alone, step, source)| TimedStep {
+        class,
+        alone,
+        step,
+        source,
+    });
+    let figures = (0.0..1.0, until, any::<u16>(), 1..10_000_u16, vec(step, 0..3));
+    let report = figures.prop_map(|(warm_up, until, gpus_shown, replications, measured)| ReportSpec {
         warm_up,
         until,
         gpus_shown,
         replications,
+        measured,
     });
     let models = models();
     (name(), any::<u64>(), gpus(), workload(), cluster(), scheduler(), nos(), models, report).prop_map(
