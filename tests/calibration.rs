@@ -4,9 +4,12 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
+/// A slowdown and seconds of a step, as printed.
+type Cell = (&'static str, &'static str);
+
 /// Mode, then for 1, 3, 5 and 7 pods: slowdown and seconds of a step by the formulas, worked out by hand, and
 /// how far the model may be from the measured step.
-const ROWS: [(&str, [(&str, &str); 4], f64); 3] = [
+const ROWS: [(&str, [Cell; 4], f64); 3] = [
     ("time-slicing", [("1", ".08815"), ("3.33", ".29354"), ("5.55", ".48923"), ("7.77", ".68493")], 0.01),
     ("MPS", [("1", ".08815"), ("1.68", ".14809"), ("2.80", ".24682"), ("3.92", ".34555")], 0.12),
     ("MIG 1g", [("3.564", ".31414"); 4], 0.12),
