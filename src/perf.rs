@@ -10,6 +10,8 @@
 //! The numbers of the models are in [`Mig`], [`Mps`] and [`TimeSlicing`], each with its source; measured
 //! tables win over formulas. [`failures`] has what breaks, and how long that lasts.
 //!
+//! [`assign`](mod@assign) says which behavior each pod has, and [`fit`] finds behaviors in measurements.
+//!
 //! Another model is one function: implement [`SpeedModel`].
 
 pub mod assign;

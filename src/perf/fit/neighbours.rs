@@ -6,9 +6,9 @@
 //! only copies of a class were run beside each other that is exact at once; with mixed company it is a
 //! descent from what copies say.
 
-use super::{Errors, Parameter};
+use super::{Errors, Parameter, nearest_as_good};
 use crate::perf::{Mps, TimeSlicing, slicing};
-use crate::stats::minimum::least;
+use crate::stats::minimum::{Low, least, scan};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 
@@ -109,7 +109,9 @@ pub fn fit_neighbours(classes: usize, measured: &[Beside], law: Law) -> Neighbou
         Parameter::Fitted if !shared_fitted => default,
         Parameter::Fitted => {
             let squares = |shared| table.squares(Formula::new(law, shared));
-            least(SHARED.0, SHARED.1, 20, 1e-4, squares).at
+            let mut seen = scan(SHARED.0, SHARED.1, 20, 1e-4, squares);
+            seen.push(Low { at: default, value: squares(default) });
+            nearest_as_good(&seen, default, measured.len())
         }
     };
     let formula = Formula::new(law, shared);
@@ -321,11 +323,12 @@ mod tests {
     fn finds(law: Law, shared: f64, numbers: &[f64], companies: &[&[usize]]) {
         let measured = made(Formula::new(law, shared), numbers, companies);
         let fit = fit_neighbours(numbers.len(), &measured, law);
-        assert!((fit.shared - shared).abs() < 2e-3, "{fit:?}");
+        // The value nearest to the default that fits to .2 %, hence the room.
+        assert!((fit.shared - shared).abs() < 0.03, "{fit:?}");
         for (found, number) in fit.demands.iter().zip(numbers) {
-            assert!((found.expect("measured") - number).abs() < 5e-3, "{found:?} of {number}: {fit:?}");
+            assert!((found.expect("measured") - number).abs() < 0.02, "{found:?} of {number}: {fit:?}");
         }
-        assert!(fit.in_sample.expect("rows").rms < 1e-3, "{fit:?}");
+        assert!(fit.in_sample.expect("rows").rms < 3e-3, "{fit:?}");
     }
 
     /// The formulas here are those that runs use.
@@ -355,15 +358,28 @@ mod tests {
         finds(given, 0.10, &[0.9, 0.2, 0.4], &[&[0, 0], &[0, 1], &[0, 2], &[1, 2], &[1, 1, 1, 1, 1, 1]]);
         // α shows where the GPU is not full.
         let fitted = Law::Mps { alpha: Parameter::Fitted, capacity: 1.0 };
-        finds(fitted, 0.15, &[0.2, 0.3], &[&[0, 0], &[0, 0, 0], &[0; 7], &[1, 1], &[1, 1, 1, 1]]);
+        finds(fitted, 0.30, &[0.2, 0.3], &[&[0, 0], &[0, 0, 0], &[0; 7], &[1, 1], &[1, 1, 1, 1]]);
     }
 
     #[test]
     fn times_under_time_slicing_are_found_again() {
         let fitted = Law::TimeSlicing { epsilon: Parameter::Fitted };
+        finds(fitted, 0.30, &[1.0], &[&[0, 0], &[0, 0, 0], &[0; 5], &[0; 7]]);
         finds(fitted, 0.11, &[0.6], &[&[0, 0], &[0, 0, 0], &[0; 5], &[0; 7]]);
         let given = Law::TimeSlicing { epsilon: Parameter::Given(0.11) };
         finds(given, 0.11, &[1.0, 0.1, 0.5], &[&[0, 0], &[0, 1], &[1, 2], &[0, 2, 2]]);
+    }
+
+    /// Seven pods tell (ε, t) = (.11, 1) from (.255, .884) by a thousandth of a step: the default is kept.
+    #[test]
+    fn where_measurements_leave_a_choice_the_default_stays() {
+        let rows = [(2, 3.3255), (4, 5.5468), (6, 7.7695)];
+        let measured: Vec<Beside> = rows
+            .map(|(copies, slowdown)| Beside { class: 0, neighbours: vec![0; copies], slowdown })
+            .to_vec();
+        let fit = fit_neighbours(1, &measured, Law::TimeSlicing { epsilon: Parameter::Fitted });
+        assert_eq!((fit.shared, fit.shared_fitted), (0.11, true), "{fit:?}");
+        assert!(0.99 < fit.demands[0].expect("measured"), "{fit:?}");
     }
 
     #[test]
