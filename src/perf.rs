@@ -17,13 +17,12 @@
 pub mod assign;
 mod behavior;
 pub mod failures;
+pub mod fit;
 mod parameters;
 mod slicing;
 
 pub use behavior::Behavior;
 pub use parameters::{FaultDomain, Mig, Mps, PairMode, PairRow, Printed, Threads, TimeSlicing};
-
-pub mod fit;
 
 use crate::cluster::Share;
 use crate::id::{BehaviorId, PodId};
