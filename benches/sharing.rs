@@ -1,6 +1,6 @@
 //! Sharing models: a GPU whose residents come and go, and whole runs with models on and off.
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use slicewise::experiment::{Inputs, World, worlds};
 use slicewise::scenario::{Known, load};
 use slicewise::sched::score;
@@ -78,11 +78,7 @@ fn whole_runs(c: &mut Criterion) {
         let inputs = Inputs::beside(Path::new(""), "bench.yaml");
         let worlds = worlds(&mut file, &inputs, &[]).expect("good worlds");
         group.bench_function(format!("sharing: {sharing}"), |b| {
-            b.iter_batched(
-                || (),
-                |()| worlds.iter().for_each(|world| drop(black_box(world.simulate(&mut ())))),
-                BatchSize::SmallInput,
-            );
+            b.iter(|| worlds.iter().map(|world| world.simulate(&mut ()).events).sum::<u64>());
         });
     }
     group.finish();

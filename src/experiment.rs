@@ -25,6 +25,7 @@ use crate::id::{BehaviorId, PodId, ShapeId};
 use crate::metrics::{self, Frame, Layouts, Levels, PodLog, Slices, Summary, VariantResult, Window};
 use crate::partition::nos::{Settings, Tables};
 use crate::partition::spec::{Choice, PartitionerSpec};
+use crate::perf::assign::assign;
 use crate::perf::{Behavior, Behaviors, Model, Models, PairRow, Printed, SpeedModel};
 use crate::record::{Observer, Record};
 use crate::scenario::resolved::{Scenario, ScenarioFile, Until, WorkloadSpec};
@@ -260,10 +261,24 @@ fn models(
     if !spec.are_on() {
         return None;
     }
+    // First those of classes, by their ids, then those that rules give.
     let behavior = |class: &String| spec.classes.get(class).unwrap_or(&spec.default).clone();
-    let behaviors: Vec<Behavior> = workload.classes.iter().map(behavior).collect();
-    let id = |name: &String| workload.classes.iter().position(|class| class == name).map(BehaviorId::of);
-    let pair = |pair: &PairRow| Some(((pair.mode, id(&pair.class)?, id(&pair.beside)?), pair.slowdown));
+    let of_classes = workload.classes.iter().map(behavior);
+    let behaviors: Vec<Behavior> = of_classes.chain(spec.behaviors.values().cloned()).collect();
+    let names: Vec<&str> = workload.classes.iter().chain(spec.behaviors.keys()).map(String::as_str).collect();
+    let ids = |name: &String| {
+        let called = names.iter().enumerate().filter(move |(_, known)| *known == name);
+        called.map(|(index, _)| BehaviorId::of(index)).collect::<Vec<_>>()
+    };
+    // A name may be a class's and a rule's.
+    let pairs = spec.pairs.iter().flat_map(|pair: &PairRow| {
+        let (classes, others) = (ids(&pair.class), ids(&pair.beside));
+        let both =
+            classes.into_iter().flat_map(move |one| others.clone().into_iter().map(move |two| (one, two)));
+        both.map(|(one, two)| ((pair.mode, one, two), pair.slowdown)).collect::<Vec<_>>()
+    });
+    let given = names.iter().enumerate().skip(workload.classes.len());
+    let given = given.map(|(index, name)| (*name, BehaviorId::of(index))).collect();
     let memory = |demand: &Demand| match demand.gpu {
         GpuDemand::Share { memory, .. } => memory,
         GpuDemand::None | GpuDemand::Whole { .. } | GpuDemand::Profile(_) => Mib(0),
@@ -271,13 +286,13 @@ fn models(
     let of_class =
         |class: &NodeClass| catalogue.find(&class.model).map_or(Mib(0), |product| product.memory());
     Some(Models {
-        behaviors: Behaviors::by_class(workload.classes.len()),
+        behaviors: assign(&spec.assign, &given, workload, scenario.seed),
         model: Model {
             behaviors,
             mig: spec.mig,
             mps: spec.mps,
             time_slicing: spec.time_slicing,
-            pairs: spec.pairs.iter().filter_map(pair).collect(),
+            pairs: pairs.collect(),
         },
         own: None,
         sharing: spec.sharing,
@@ -286,6 +301,23 @@ fn models(
         gpu_memory: cluster.classes().iter().map(of_class).collect(),
         seed: scenario.seed,
     })
+}
+
+/// How many pods have which behavior, where rules gave any.
+fn assigned_note(scenario: &Scenario, workload: &Workload, models: &Models) -> Option<String> {
+    if models.behaviors.of_pod.is_empty() {
+        return None;
+    }
+    let classes = workload.classes.len();
+    let mut counts = vec![0_usize; models.model.behaviors.len()];
+    models.behaviors.of_pod.iter().for_each(|id| counts[id.index()] += 1);
+    let by_class: usize = counts[..classes].iter().sum();
+    let given = scenario.models.behaviors.keys().zip(&counts[classes..]).filter(|(_, count)| **count != 0);
+    let mut parts: Vec<String> = given.map(|(name, count)| format!("{name} {count}")).collect();
+    if by_class != 0 {
+        parts.push(format!("that of its class {by_class}"));
+    }
+    Some(format!("Behaviors by rule, in pods: {}.", parts.join(", ")))
 }
 
 /// Where nobody says how much memory pods need, none runs out of it.
@@ -336,10 +368,14 @@ fn notes(
             notes.extend(memory_note(workload, cluster, models));
         }
     }
-    let classes = |name: &String| !workload.classes.contains(name);
+    notes.extend(models.and_then(|models| assigned_note(scenario, workload, models)));
+    let rules = &scenario.models.behaviors;
+    let classes = |name: &String| !workload.classes.contains(name) && !rules.contains_key(name);
     let named = scenario.models.pairs.iter().flat_map(|pair| [&pair.class, &pair.beside]);
-    let named: BTreeSet<&String> =
-        scenario.models.classes.keys().chain(named).filter(|name| classes(name)).collect();
+    let of_rules = scenario.models.assign.iter().flat_map(|rule| &rule.of.of.classes);
+    let absent = of_rules.filter(|name| !workload.classes.contains(name));
+    let named = scenario.models.classes.keys().chain(named).filter(|name| classes(name));
+    let named: BTreeSet<&String> = named.chain(absent).collect();
     if !named.is_empty() {
         let names: Vec<&str> = named.iter().map(|name| name.as_str()).collect();
         notes.push(format!("No pod is of these classes, which the models name: {}.", names.join(", ")));
@@ -520,6 +556,7 @@ impl World {
             waits: metrics::wait_curve(&frame, &log),
             slices: slices.chart(),
             classes: self.workload.classes.clone(),
+            compared: metrics::compared(&frame, &log, &self.scenario.report.measured),
             models: self.printed(),
             notes: self.notes.clone(),
             layouts: layouts.seen(),

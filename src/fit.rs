@@ -2,7 +2,7 @@
 //!
 //! [`fit`] sorts what [`crate::trace::steps`] read into what each model can be fitted to, has
 //! [`crate::perf::fit`] fit it, and keeps every measurement beside what the models say of it. [`text`],
-//! [`json`], [`csv`], [`yaml`], [`residuals_csv`] and [`pictures`] show it.
+//! [`json`], [`csv()`], [`yaml`], [`residuals_csv`] and [`pictures`] show it.
 
 mod show;
 

@@ -3,6 +3,7 @@
 //! Every figure is a fold over [`crate::record`]s, live or from a saved log. Definitions are in the
 //! fields' docs, and [`DEFINITIONS`] holds the same as text for the page's tooltips.
 
+mod compared;
 mod failures;
 mod gpus;
 mod layouts;
@@ -15,6 +16,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
+pub use compared::{Compared, TimedStep, compared};
 pub use failures::Failures;
 pub use layouts::{Layouts, SeenLayout};
 pub use levels::{Levels, Window};
@@ -352,6 +354,8 @@ pub struct VariantResult {
     pub slices: SliceChart,
     /// Names of the classes that [`Held::class`] counts.
     pub classes: Vec<String>,
+    /// Steps that were timed on real GPUs, beside the model's.
+    pub compared: Vec<Compared>,
     /// Every number of the models that the run rests on.
     pub models: Vec<Printed>,
     /// Sentences that a reader of the figures must know: assumptions, counts of dropped rows.

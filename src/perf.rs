@@ -10,18 +10,20 @@
 //! The numbers of the models are in [`Mig`], [`Mps`] and [`TimeSlicing`], each with its source; measured
 //! tables win over formulas. [`failures`] has what breaks, and how long that lasts.
 //!
+//! [`assign`](mod@assign) says which behavior each pod has, and [`fit`] finds behaviors in measurements.
+//!
 //! Another model is one function: implement [`SpeedModel`].
 
+pub mod assign;
 mod behavior;
 pub mod failures;
+pub mod fit;
 mod parameters;
 pub mod recut;
 mod slicing;
 
 pub use behavior::Behavior;
 pub use parameters::{FaultDomain, Mig, Mps, PairMode, PairRow, Printed, Threads, TimeSlicing};
-
-pub mod fit;
 
 use crate::cluster::Share;
 use crate::id::{BehaviorId, PodId};

@@ -7,6 +7,7 @@
 //! | file | shows |
 //! |---|---|
 //! | `figures` | what variants are compared by, what is best, the answer in sentences |
+//! | `compared` | steps that were timed on real GPUs, beside the model's |
 //! | `table` | the comparison as text, JSON, YAML, CSV or Markdown |
 //! | `chart`, `split`, `slices`, `histogram`, `fitted` | pictures, as [`Picture`]s |
 //! | `gpu` | one product's MIG places, as text and as a picture |
@@ -18,6 +19,7 @@
 mod axis;
 mod bitmap;
 mod chart;
+mod compared;
 mod figures;
 mod fitted;
 mod folder;

@@ -4,7 +4,8 @@
 
 use slicewise::fit::{Fit, Mig, Options, Rival, Shared, fit};
 use slicewise::perf::fit::{Errors, Parameter};
-use slicewise::trace::steps::{Columns, open_steps};
+use slicewise::trace::steps::{Columns, open_steps, read_steps};
+use slicewise::validate::sharing::{Timed, csv};
 use std::path::Path;
 
 const OPTIONS: Options = Options {
@@ -112,4 +113,34 @@ fn gavels_pairs_tell_the_rules_of_sharing_apart() {
         // Demands fitted to all pairs are nearer than those of copies alone.
         assert!(shared.in_sample.expect("pairs").rms < errors.rms, "{gpu}");
     }
+}
+
+/// What `slicewise validate --measure` writes is read as it is: probes of one client and more.
+#[test]
+fn steps_of_validate_are_fitted() {
+    let timed = |sharing, slice: &str, neighbours, step_us| Timed {
+        class: "gemm",
+        sharing,
+        slice: slice.to_owned(),
+        neighbours,
+        client: neighbours,
+        step_us,
+    };
+    // Demand .5: two fit beside each other but for α, four take turns of half a GPU.
+    let csv = csv(&[
+        timed("mps", "", 0, 1_000),
+        timed("mps", "", 1, 1_050),
+        timed("mps", "", 3, 2_000),
+        timed("mig", "7g.40gb", 0, 1_000),
+        timed("mig", "1g.5gb", 0, 3_182),
+        timed("mig", "2g.10gb", 0, 1_591),
+        timed("mig", "3g.20gb", 0, 1_061),
+    ]);
+    let columns = Columns { full: 7, ..Columns::default() };
+    let steps = read_steps(&columns, "measured.csv", csv.as_bytes()).expect("its own file");
+    let fit = fit(&steps.rows, &OPTIONS);
+    let demand = fit.parts[0].shared[0].classes[0].demand;
+    assert!((demand - 0.5).abs() < 1e-3, "{demand}");
+    let gemm = &mig(&fit).classes[0];
+    assert!(gemm.host < 1e-3 && (gemm.fill - 0.5).abs() < 1e-3, "{gemm:?}");
 }

@@ -260,7 +260,11 @@ pub fn yaml(fit: &Fit, pairs: bool) -> String {
     }
     let many = 1 < fit.parts.len();
     for part in &fit.parts {
-        if many || !part.by.is_empty() {
+        if many {
+            // What is fitted apart is no one scenario's.
+            text += "---\n";
+        }
+        if !part.by.is_empty() {
             writeln!(text, "# {}", comment(&part.by)).expect("to a string");
         }
         let unmeasured = unmeasured(part);
@@ -285,6 +289,7 @@ fn unmeasured(part: &Part) -> Vec<&'static str> {
             vec!["host is not known from MPS: 0 lets time-slicing cost most; fill is then the demand"]
         }
         (None, false, true) => vec!["fill is not known from time-slicing: 1 lets slices and MPS cost most"],
+        (None, true, true) => vec!["fill is the demand under MPS ÷ the share of time that wants the GPU"],
         (Some(_), _, true) => vec!["host is that of MIG's fit; time-slicing alone gives the t of the table"],
         _ => Vec::new(),
     }
@@ -299,20 +304,27 @@ fn models(part: &Part, pairs: bool) -> Value {
         numbers.insert("host".to_owned(), json!(rounded(class.host)));
         numbers.insert("fill".to_owned(), json!(rounded(class.fill).max(1e-4)));
     }
-    for mode in [Mode::TimeSlicing, Mode::Mps] {
-        let of_mode = part.shared.iter().filter(|shared| shared.mode == mode);
-        for class in of_mode.flat_map(|shared| &shared.classes).filter(|class| class.slice.is_empty()) {
-            let numbers = classes.entry(&class.class).or_default();
-            let known = numbers.contains_key("host");
-            if !known {
-                let host = if mode == Mode::TimeSlicing { 1.0 - class.demand } else { 0.0 };
-                let fill = if mode == Mode::TimeSlicing { 1.0 } else { class.demand };
-                numbers.insert("host".to_owned(), json!(rounded(host)));
-                numbers.insert("fill".to_owned(), json!(rounded(fill)));
+    let demands = |mode| {
+        let of_mode = part.shared.iter().filter(move |shared| shared.mode == mode);
+        let whole = of_mode.flat_map(|shared| &shared.classes).filter(|class| class.slice.is_empty());
+        whole.map(|class| (class.class.as_str(), class.demand)).collect::<BTreeMap<&str, f64>>()
+    };
+    let (u, t) = (demands(Mode::Mps), demands(Mode::TimeSlicing));
+    for name in u.keys().chain(t.keys()) {
+        let numbers = classes.entry(name).or_default();
+        let (u, t) = (u.get(name).copied(), t.get(name).copied());
+        if !numbers.contains_key("host") {
+            let busy = t.unwrap_or(1.0);
+            numbers.insert("host".to_owned(), json!(rounded(1.0 - busy)));
+            let fill = u.map_or(1.0, |u| (u / busy).min(1.0));
+            numbers.insert("fill".to_owned(), json!(rounded(fill).max(1e-4)));
+            // Only what host and fill do not say already.
+            if u.is_none_or(|u| u <= busy) {
+                continue;
             }
-            if mode == Mode::Mps && known {
-                numbers.insert("demand".to_owned(), json!(rounded(class.demand)));
-            }
+        }
+        if let Some(u) = u {
+            numbers.insert("demand".to_owned(), json!(rounded(u)));
         }
     }
     let classes: Map<String, Value> =

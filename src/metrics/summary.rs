@@ -23,7 +23,7 @@ pub struct Frame<'a> {
 
 impl Frame<'_> {
     /// Counted pods with their lines.
-    fn counted<'l>(&'l self, log: &'l PodLog) -> impl Iterator<Item = (PodId, &'l Pod, &'l Line)> {
+    pub(super) fn counted<'l>(&'l self, log: &'l PodLog) -> impl Iterator<Item = (PodId, &'l Pod, &'l Line)> {
         let pods = self.workload.pods.iter().zip(log.lines()).enumerate();
         pods.skip(self.first.index()).map(|(i, (pod, line))| (PodId::of(i), pod, line))
     }

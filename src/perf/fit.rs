@@ -11,6 +11,7 @@ mod slices;
 pub use neighbours::{Beside, Law, Neighbours, fit_neighbours};
 pub use slices::{CurveFit, Measured, Shape, Slices, fit_slices};
 
+use crate::stats::minimum::Low;
 use crate::stats::sample::quantile;
 use serde::Serialize;
 
@@ -21,6 +22,20 @@ pub enum Parameter {
     Given(f64),
     /// It is fitted along.
     Fitted,
+}
+
+/// Steps are not timed better than this: fits whose RMS errors differ by less are as good as each other.
+const SAME_RMS: f64 = 0.002;
+
+/// Of the values of a parameter that fit `points` measurements as well as the best of those `seen` (with
+/// their sums of squares), the one nearest to its default. Parameters trade off: ε against `t` where many
+/// copies ran, κ against `d` where no class fills a GPU.
+fn nearest_as_good(seen: &[Low], default: f64, points: usize) -> f64 {
+    let rms = |squares: f64| libm::sqrt(squares / points.max(1) as f64);
+    let best = seen.iter().map(|low| rms(low.value)).fold(f64::INFINITY, f64::min);
+    let as_good = seen.iter().filter(|low| rms(low.value) <= best + SAME_RMS);
+    let off = |low: &&Low| (low.at - default).abs();
+    as_good.min_by(|a, b| off(a).total_cmp(&off(b))).map_or(default, |low| low.at)
 }
 
 /// How far a model is from measurements, as sizes of ln(model ÷ measured).

@@ -27,6 +27,13 @@ pub(super) fn slowdowns(hosts: &[f64], loss: f64, out: &mut Vec<f64>) {
     }
 }
 
+/// The slowdown of the first of pods of these host shares.
+pub(super) fn of_first(hosts: &[f64], loss: f64) -> f64 {
+    let mut product = Vec::with_capacity(hosts.len() + 1);
+    let all = normalizer(hosts.iter(), loss, &mut product);
+    (all / normalizer(hosts[1..].iter(), loss, &mut product)).max(1.0)
+}
+
 fn normalizer<'h>(hosts: impl Iterator<Item = &'h f64>, loss: f64, product: &mut Vec<f64>) -> f64 {
     product.clear();
     product.push(1.0);

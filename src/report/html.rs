@@ -6,7 +6,9 @@
 
 use super::figures::{answer, best, columns};
 use super::human::{count, level, list, percent, seconds};
-use super::{Page, Picture, allocation, chart, definition, definitions, gpu_time, queue, slices, waits};
+use super::{
+    Page, Picture, allocation, chart, compared, definition, definitions, gpu_time, queue, slices, waits,
+};
 use crate::metrics::{Counts, Failures, Group, Refusal, VariantResult};
 use crate::perf::Printed;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -114,6 +116,34 @@ fn comparison(page: &Page) -> Markup {
             } }
             @if 1 < page.variants.len() && page.variants.iter().all(|v| v.replications.is_empty()) {
                 p.fine { "Each variant ran once, with one seed: small differences may be chance." }
+            }
+            (timed_steps(page))
+        }
+    }
+}
+
+/// Steps that somebody timed on real GPUs, beside the model's.
+fn timed_steps(page: &Page) -> Markup {
+    let rows = compared::rows(&page.variants);
+    html! {
+        @if !rows.is_empty() {
+            h3 { "Measured on real GPUs, beside the model" }
+            div.scroll { table {
+                thead { tr {
+                    @for (at, head) in compared::HEADS.iter().enumerate() {
+                        th.n[1 < at] scope="col" { (head) }
+                    }
+                } }
+                tbody { @for row in &rows { tr {
+                    th scope="row" { (row.variant) }
+                    td { (row.class) }
+                    @for figure in &row.figures { td.n { (figure) } }
+                } } }
+            } }
+            p.fine {
+                "Slowdown: mean time of finished pods on their places ÷ their time alone on a full GPU. Model: that times the \
+                 measured step alone. Error: model ÷ measured − 1."
+                @for source in compared::sources(&page.variants) { " Measured by: " (source) "." }
             }
         }
     }

@@ -19,6 +19,9 @@ pub fn summary(page: &Page) -> Value {
         let mut entry = Map::new();
         entry.insert("name".to_owned(), json!(v.name));
         entry.insert("what".to_owned(), json!(v.what));
+        if !v.compared.is_empty() {
+            entry.insert("measured".to_owned(), tree(&v.compared));
+        }
         if !v.models.is_empty() {
             entry.insert("models".to_owned(), json!(v.models));
         }

@@ -3,13 +3,14 @@
 
 use super::figures::{Column, Shown, answer, best, columns, lost};
 use super::human::number;
-use super::{Page, figures, summary};
+use super::{Page, compared, figures, summary};
 use crate::metrics::{Regret, Summary, VariantResult};
 use crate::yaml;
 use comfy_table::{
     Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
 };
 use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
 
 /// The form of a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,7 +117,41 @@ fn text(page: &Page, columns: &[Column], limit: Option<usize>) -> String {
     for sentence in page.partial.iter().map(|why| format!("PARTIAL: {why}")).chain(answer(&page.variants)) {
         wrap(&mut out, &plain(&sentence), limit.unwrap_or(usize::MAX));
     }
+    steps_text(&mut out, page, limit);
     out
+}
+
+/// Timed steps beside the model's, as columns, and who timed them.
+fn steps_text(out: &mut String, page: &Page, limit: Option<usize>) {
+    let rows = compared::rows(&page.variants);
+    if rows.is_empty() {
+        return;
+    }
+    let head = |at: usize| compared::HEADS[at].chars().count();
+    let figures: Vec<usize> = (0..5)
+        .map(|at| rows.iter().map(|r| r.figures[at].chars().count()).chain([head(at + 2)]).max().unwrap_or(0))
+        .collect();
+    let class = rows.iter().map(|r| r.class.chars().count()).chain([head(1)]).max().unwrap_or(0).min(16);
+    let room =
+        limit.unwrap_or(usize::MAX).saturating_sub(figures.iter().map(|w| w + 2).sum::<usize>() + class + 2);
+    let name = rows.iter().map(|r| r.variant.chars().count()).chain([head(0)]).max().unwrap_or(0).min(room);
+    out.push('\n');
+    let mut line = |variant: &str, of: &str, cells: [&str; 5]| {
+        let cut = |text: &str, width: usize| plain(text).chars().take(width).collect::<String>();
+        write!(out, "{:<name$}  {:<class$}", cut(variant, name), cut(of, class)).expect("to a string");
+        for (cell, width) in cells.iter().zip(&figures) {
+            write!(out, "  {cell:>width$}").expect("to a string");
+        }
+        out.push('\n');
+    };
+    let [variant, of, cells @ ..] = compared::HEADS;
+    line(variant, of, cells);
+    for row in &rows {
+        line(&row.variant, &row.class, row.figures.each_ref().map(String::as_str));
+    }
+    for source in compared::sources(&page.variants) {
+        wrap(out, &format!("measured by: {}", plain(source)), limit.unwrap_or(usize::MAX));
+    }
 }
 
 /// Names without what would move a terminal's cursor.
@@ -165,6 +200,17 @@ fn markdown(page: &Page) -> String {
     for sentence in page.partial.iter().map(|why| format!("PARTIAL: {why}")).chain(answer(&page.variants)) {
         out.push_str(&markdown_text(&sentence));
         out.push('\n');
+    }
+    let steps = compared::rows(&page.variants);
+    if !steps.is_empty() {
+        out.push_str(&format!("\n| {} |\n|---|---|---:|---:|---:|---:|---:|\n", compared::HEADS.join(" | ")));
+    }
+    for row in steps {
+        let names = [row.variant, row.class].map(|name| markdown_text(&name));
+        out.push_str(&format!("| {} | {} |\n", names.join(" | "), row.figures.join(" | ")));
+    }
+    for source in compared::sources(&page.variants) {
+        out.push_str(&format!("\nmeasured by: {}\n", markdown_text(source)));
     }
     out
 }
@@ -320,6 +366,13 @@ only, and are not compared.
 Pods not served: whole leaves 120 of 10,866 (120 never fit); mig-3g2g1g1g leaves
 3 of 10,866 (3 never fit); the others serve all.
 GPUs are allocated 50% (time-slicing-4) to 85% (whole) on average.
+
+variant         class    pods  slowdown    model  measured   error
+whole           all    10,866    1.850x  163.1ms   147.0ms  +10.9%
+mig-3g2g1g1g    all    10,866    1.620x  142.8ms   147.0ms   -2.9%
+mps             all    10,866    1.550x  136.6ms   147.0ms   -7.1%
+time-slicing-4  all    10,866    1.500x  132.2ms   147.0ms  -10.1%
+measured by: a demonstration on another GPU, read from its diagram
 ";
         assert_eq!(text, expected, "\n{text}");
     }

@@ -15,6 +15,7 @@ use super::variables::{Refused, substitute};
 use crate::cluster::spec::{ClusterSpec, Holders};
 use crate::diag::nearest;
 use crate::gpu::{Catalogue, ProductSpec};
+use crate::metrics::TimedStep;
 use crate::partition::nos::{Fix, Fixes};
 use crate::partition::planner::Planner;
 use crate::partition::spec::{Choice as NosChoice, Geometries, NosSpec, PartitionerSpec};
@@ -635,12 +636,26 @@ impl<'a> Lower<Context<'a>> for ReportSpec {
             let until = r.take("until", context);
             let gpus_shown = r.take("gpus_shown", context);
             let replications = r.take("replications", context);
+            let measured = r.take("measured", context);
             Some(ReportSpec {
                 warm_up: warm_up?,
                 until: until?,
                 gpus_shown: gpus_shown?,
                 replications: replications?,
+                measured: measured?,
             })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for TimedStep {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let class = r.optional("class", context);
+            let alone = r.take("alone", context);
+            let step = r.take("step", context);
+            let source = r.take("source", context);
+            Some(TimedStep { class: class?, alone: alone?, step: step?, source: source? })
         })
     }
 }

@@ -3,7 +3,9 @@
 
 use crate::cluster::spec::{ClusterSpec, EventKind};
 use crate::gpu::{Catalogue, ProductSpec};
+use crate::metrics::TimedStep;
 use crate::partition::spec::{Choice, PartitionerSpec};
+use crate::perf::assign::Assign;
 use crate::perf::failures::Failures;
 use crate::perf::recut::{Path, Recut};
 use crate::perf::{Behavior, Mig, Mps, PairRow, TimeSlicing};
@@ -129,6 +131,9 @@ pub struct ReportSpec {
     pub gpus_shown: u16,
     /// Runs, with the seed and those that follow it, where seeds vary anything.
     pub replications: u16,
+    /// Steps that were timed on real GPUs, to show beside the model's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub measured: Vec<TimedStep>,
 }
 
 impl Scenario {
@@ -167,7 +172,13 @@ pub enum Until {
 
 impl Default for ReportSpec {
     fn default() -> ReportSpec {
-        ReportSpec { warm_up: 0.0, until: Until::LastDeparture, gpus_shown: 12, replications: 1 }
+        ReportSpec {
+            warm_up: 0.0,
+            until: Until::LastDeparture,
+            gpus_shown: 12,
+            replications: 1,
+            measured: Vec::new(),
+        }
     }
 }
 
@@ -181,6 +192,12 @@ pub struct ModelsSpec {
     /// Behavior by class.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub classes: BTreeMap<String, Behavior>,
+    /// Every behavior that rules name, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub behaviors: BTreeMap<String, Behavior>,
+    /// Behaviors of pods by rule or mix, before their class counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub assign: Vec<Assign>,
     /// Speed on MIG slices.
     pub mig: Mig,
     /// Interference under MPS.
@@ -204,6 +221,8 @@ impl Default for ModelsSpec {
             sharing: false,
             default: saturating,
             classes: BTreeMap::new(),
+            behaviors: BTreeMap::new(),
+            assign: Vec::new(),
             mig: Mig::default(),
             mps: Mps::default(),
             time_slicing: TimeSlicing::default(),
@@ -215,14 +234,14 @@ impl Default for ModelsSpec {
 }
 
 impl ModelsSpec {
-    fn behaviors(&self) -> impl Iterator<Item = &Behavior> {
-        self.classes.values().chain([&self.default])
+    fn all(&self) -> impl Iterator<Item = &Behavior> {
+        self.classes.values().chain(self.behaviors.values()).chain([&self.default])
     }
 
     /// Whether pods do anything but run at full speed to their end.
     #[must_use]
     pub fn are_on(&self) -> bool {
-        self.sharing || self.failures.is_some() || self.behaviors().any(|b| b.life.is_eventful())
+        self.sharing || self.failures.is_some() || self.all().any(|b| b.life.is_eventful())
     }
 
     /// Whether seeds decide anything here.
@@ -230,8 +249,10 @@ impl ModelsSpec {
     pub fn vary_by_seed(&self) -> bool {
         let residuals = self.mps.residual != 0.0 || self.time_slicing.residual != 0.0;
         let faults = |f: &Failures| f.gpu.per_day != 0.0 || f.node.per_day != 0.0;
+        let drawn = self.assign.iter().any(|rule| 1 < rule.to.names().count());
         self.sharing && residuals
+            || self.are_on() && drawn
             || self.failures.as_ref().is_some_and(faults)
-            || self.behaviors().any(|b| b.life.crashes_per_hour != 0.0)
+            || self.all().any(|b| b.life.crashes_per_hour != 0.0)
     }
 }

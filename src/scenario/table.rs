@@ -1234,6 +1234,25 @@ static REPORT: Object = Object {
             "1",
             "runs, with the seed and those that follow it, where seeds vary anything; figures are means with 95 % intervals",
         ),
+        Key::default(
+            "measured",
+            Kind::List(&TIMED_STEPS),
+            "[]",
+            "steps that were timed on real GPUs, to show beside the model's",
+        ),
+    ],
+};
+
+static TIMED_STEPS: List = List { of: Kind::Object(&TIMED_STEP), name: "measured", filled: false };
+
+static TIMED_STEP: Object = Object {
+    name: "a timed step",
+    doc: "Mean time of a step on real GPUs, shared as in this variant.",
+    keys: &[
+        Key::optional("class", Kind::Line, "the class that took it; without one, all pods"),
+        Key::required("alone", Kind::Span { positive: true }, "what it takes alone on a whole GPU"),
+        Key::required("step", Kind::Span { positive: true }, "what it took"),
+        Key::default("source", Kind::Text, "\"\"", "who timed it, and where"),
     ],
 };
 

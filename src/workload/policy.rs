@@ -33,7 +33,8 @@ pub struct Of {
 
 impl Of {
     /// Whether a namespace and class are meant.
-    fn holds(&self, namespace: &str, class: &str) -> bool {
+    #[must_use]
+    pub fn holds(&self, namespace: &str, class: &str) -> bool {
         let among = |names: &[String], name: &str| names.is_empty() || names.iter().any(|n| n == name);
         among(&self.namespaces, namespace) && among(&self.classes, class)
     }

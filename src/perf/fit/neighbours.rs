@@ -6,9 +6,9 @@
 //! only copies of a class were run beside each other that is exact at once; with mixed company it is a
 //! descent from what copies say.
 
-use super::{Errors, Parameter};
+use super::{Errors, Parameter, nearest_as_good};
 use crate::perf::{Mps, TimeSlicing, slicing};
-use crate::stats::minimum::least;
+use crate::stats::minimum::{Low, least, scan};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 
@@ -60,7 +60,7 @@ pub enum Law {
         /// C.
         capacity: f64,
     },
-    /// The closed network of [`Model::time_slicing`].
+    /// The closed network of [`Model`](crate::perf::Model) in time-slicing.
     TimeSlicing {
         /// ε.
         epsilon: Parameter,
@@ -108,14 +108,16 @@ pub fn fit_neighbours(classes: usize, measured: &[Beside], law: Law) -> Neighbou
         Parameter::Given(value) => value,
         Parameter::Fitted if !shared_fitted => default,
         Parameter::Fitted => {
-            let squares = |shared| table.squares(&Formula::new(law, shared));
-            least(SHARED.0, SHARED.1, 20, 1e-4, squares).at
+            let squares = |shared| table.squares(Formula::new(law, shared));
+            let mut seen = scan(SHARED.0, SHARED.1, 20, 1e-4, squares);
+            seen.push(Low { at: default, value: squares(default) });
+            nearest_as_good(&seen, default, measured.len())
         }
     };
     let formula = Formula::new(law, shared);
-    let numbers = table.fitted(&formula);
+    let numbers = table.fitted(formula);
     let errors: Vec<f64> = measured.iter().map(|m| formula.error(m, &numbers)).collect();
-    let left_out = table.left_out(&formula, &numbers);
+    let left_out = table.left_out(formula, &numbers);
     let seen: Vec<f64> = left_out.iter().copied().flatten().collect();
     let demands =
         table.of_class.iter().zip(&numbers).map(|(rows, u)| (!rows.is_empty()).then_some(*u)).collect();
@@ -127,7 +129,7 @@ pub fn fit_neighbours(classes: usize, measured: &[Beside], law: Law) -> Neighbou
         unseen: Errors::of(&seen),
         errors,
         left_out,
-        rivals: table.rivals(&formula),
+        rivals: table.rivals(formula),
     }
 }
 
@@ -146,21 +148,23 @@ impl Formula {
         }
     }
 
-    fn slowdown(&self, measured: &Beside, numbers: &[f64]) -> f64 {
-        let all = std::iter::once(measured.class).chain(measured.neighbours.iter().copied());
+    fn slowdown(self, measured: &Beside, numbers: &[f64]) -> f64 {
+        let own = numbers[measured.class];
         match self {
-            Formula::Mps(mps) => mps.shared(numbers[measured.class], all.map(|class| numbers[class]).sum()),
+            Formula::Mps(mps) => {
+                let others: f64 = measured.neighbours.iter().map(|class| numbers[*class]).sum();
+                mps.shared(own, own + others)
+            }
             Formula::TimeSlicing { loss } => {
-                let hosts: Vec<f64> = all.map(|class| 1.0 - numbers[class]).collect();
-                let mut out = Vec::with_capacity(hosts.len());
-                slicing::slowdowns(&hosts, *loss, &mut out);
-                out[0]
+                let others = measured.neighbours.iter().map(|class| numbers[*class]);
+                let hosts: Vec<f64> = std::iter::once(own).chain(others).map(|t| 1.0 - t).collect();
+                slicing::of_first(&hosts, loss)
             }
         }
     }
 
     /// ln(model ÷ measured) of speeds.
-    fn error(&self, measured: &Beside, numbers: &[f64]) -> f64 {
+    fn error(self, measured: &Beside, numbers: &[f64]) -> f64 {
         libm::log(measured.slowdown) - libm::log(self.slowdown(measured, numbers))
     }
 }
@@ -185,7 +189,7 @@ impl<'m> Table<'m> {
     }
 
     /// The numbers of all classes.
-    fn fitted(&self, formula: &Formula) -> Vec<f64> {
+    fn fitted(&self, formula: Formula) -> Vec<f64> {
         let mut numbers = vec![0.5; self.of_class.len()];
         let all: Vec<usize> = (0..numbers.len()).collect();
         // Copies first: they depend on no other class.
@@ -194,7 +198,7 @@ impl<'m> Table<'m> {
         numbers
     }
 
-    fn squares(&self, formula: &Formula) -> f64 {
+    fn squares(&self, formula: Formula) -> f64 {
         let numbers = self.fitted(formula);
         self.measured.iter().map(|m| formula.error(m, &numbers)).map(|error| error * error).sum()
     }
@@ -202,7 +206,7 @@ impl<'m> Table<'m> {
     /// Searches the numbers of `classes` one after the other on the rows that count, until none moves.
     fn descend(
         &self,
-        formula: &Formula,
+        formula: Formula,
         numbers: &mut [f64],
         classes: &[usize],
         counts: impl Fn(usize) -> bool,
@@ -230,7 +234,7 @@ impl<'m> Table<'m> {
         }
     }
 
-    fn left_out(&self, formula: &Formula, numbers: &[f64]) -> Vec<Option<f64>> {
+    fn left_out(&self, formula: Formula, numbers: &[f64]) -> Vec<Option<f64>> {
         let one = |row: usize| {
             let company = self.measured[row].company();
             let counts = |other: usize| self.measured[other].company() != company;
@@ -245,7 +249,7 @@ impl<'m> Table<'m> {
         (0..self.measured.len()).into_par_iter().map(one).collect()
     }
 
-    fn rivals(&self, formula: &Formula) -> Vec<(&'static str, Errors)> {
+    fn rivals(&self, formula: Formula) -> Vec<(&'static str, Errors)> {
         let turns = |m: &Beside| libm::log(m.slowdown) - libm::log((m.neighbours.len() + 1) as f64);
         let turns: Vec<f64> = self.measured.iter().map(turns).collect();
         let mut rivals = vec![("taking turns (S = n)", Errors::of(&turns))];
@@ -262,7 +266,7 @@ impl<'m> Table<'m> {
                 let crowded = 1.0 + alpha * (total - own);
                 let measured = libm::log(m.slowdown);
                 proportional.push(measured - libm::log(crowded.max(total / capacity)));
-                max_min.push(measured - libm::log(crowded.max(own / poured(&all, own, *capacity))));
+                max_min.push(measured - libm::log(crowded.max(own / poured(&all, own, capacity))));
             }
             rivals.push(("mixed company, u of pairs of copies, in proportion", Errors::of(&proportional)));
             rivals.push(("mixed company, u of pairs of copies, max-min", Errors::of(&max_min)));
@@ -296,9 +300,12 @@ fn poured(all: &[f64], own: f64, capacity: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::Share;
+    use crate::id::BehaviorId;
+    use crate::perf::{Behavior, Model, Resident, SpeedModel};
 
     /// What classes of these numbers would measure, in these companies.
-    fn made(formula: &Formula, numbers: &[f64], companies: &[&[usize]]) -> Vec<Beside> {
+    fn made(formula: Formula, numbers: &[f64], companies: &[&[usize]]) -> Vec<Beside> {
         let mut rows = Vec::new();
         for company in companies {
             for at in 0..company.len() {
@@ -314,13 +321,34 @@ mod tests {
 
     #[track_caller]
     fn finds(law: Law, shared: f64, numbers: &[f64], companies: &[&[usize]]) {
-        let measured = made(&Formula::new(law, shared), numbers, companies);
+        let measured = made(Formula::new(law, shared), numbers, companies);
         let fit = fit_neighbours(numbers.len(), &measured, law);
-        assert!((fit.shared - shared).abs() < 2e-3, "{fit:?}");
+        // The value nearest to the default that fits to .2 %, hence the room.
+        assert!((fit.shared - shared).abs() < 0.03, "{fit:?}");
         for (found, number) in fit.demands.iter().zip(numbers) {
-            assert!((found.expect("measured") - number).abs() < 5e-3, "{found:?} of {number}: {fit:?}");
+            assert!((found.expect("measured") - number).abs() < 0.02, "{found:?} of {number}: {fit:?}");
         }
-        assert!(fit.in_sample.expect("rows").rms < 1e-3, "{fit:?}");
+        assert!(fit.in_sample.expect("rows").rms < 3e-3, "{fit:?}");
+    }
+
+    /// The formulas here are those that runs use.
+    #[test]
+    fn the_model_says_the_same() {
+        let numbers = [0.9, 0.3, 0.5];
+        let measured = Beside { class: 1, neighbours: vec![0, 2, 2], slowdown: 1.0 };
+        let model = |behaviors: [Behavior; 3], share: &Share| {
+            let resident = |class| Resident { behavior: BehaviorId::of(class), slices: 0, threads: 100 };
+            let mut out = Vec::new();
+            Model::new(behaviors.to_vec()).slowdowns(share, &[0, 1, 2, 2].map(resident), &mut out);
+            out[1]
+        };
+        let mps = Formula::Mps(Mps::default());
+        let by_model = model(numbers.map(|u| Behavior::new(0.0, u)), &Share::Memory { gb: 40, clients: 48 });
+        assert!((mps.slowdown(&measured, &numbers) - by_model).abs() < 1e-12, "{by_model}");
+        let slicing = Formula::TimeSlicing { loss: 0.11 };
+        let turns = Share::Replicas { replicas: 9, mps: false };
+        let by_model = model(numbers.map(|t| Behavior::new(1.0 - t, 1.0)), &turns);
+        assert!((slicing.slowdown(&measured, &numbers) - by_model).abs() < 1e-12, "{by_model}");
     }
 
     #[test]
@@ -330,15 +358,28 @@ mod tests {
         finds(given, 0.10, &[0.9, 0.2, 0.4], &[&[0, 0], &[0, 1], &[0, 2], &[1, 2], &[1, 1, 1, 1, 1, 1]]);
         // α shows where the GPU is not full.
         let fitted = Law::Mps { alpha: Parameter::Fitted, capacity: 1.0 };
-        finds(fitted, 0.15, &[0.2, 0.3], &[&[0, 0], &[0, 0, 0], &[0; 7], &[1, 1], &[1, 1, 1, 1]]);
+        finds(fitted, 0.30, &[0.2, 0.3], &[&[0, 0], &[0, 0, 0], &[0; 7], &[1, 1], &[1, 1, 1, 1]]);
     }
 
     #[test]
     fn times_under_time_slicing_are_found_again() {
         let fitted = Law::TimeSlicing { epsilon: Parameter::Fitted };
+        finds(fitted, 0.30, &[1.0], &[&[0, 0], &[0, 0, 0], &[0; 5], &[0; 7]]);
         finds(fitted, 0.11, &[0.6], &[&[0, 0], &[0, 0, 0], &[0; 5], &[0; 7]]);
         let given = Law::TimeSlicing { epsilon: Parameter::Given(0.11) };
         finds(given, 0.11, &[1.0, 0.1, 0.5], &[&[0, 0], &[0, 1], &[1, 2], &[0, 2, 2]]);
+    }
+
+    /// Seven pods tell (ε, t) = (.11, 1) from (.255, .884) by a thousandth of a step: the default is kept.
+    #[test]
+    fn where_measurements_leave_a_choice_the_default_stays() {
+        let rows = [(2, 3.3255), (4, 5.5468), (6, 7.7695)];
+        let measured: Vec<Beside> = rows
+            .map(|(copies, slowdown)| Beside { class: 0, neighbours: vec![0; copies], slowdown })
+            .to_vec();
+        let fit = fit_neighbours(1, &measured, Law::TimeSlicing { epsilon: Parameter::Fitted });
+        assert_eq!((fit.shared, fit.shared_fitted), (0.11, true), "{fit:?}");
+        assert!(0.99 < fit.demands[0].expect("measured"), "{fit:?}");
     }
 
     #[test]

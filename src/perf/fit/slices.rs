@@ -4,7 +4,7 @@
 //! between. So each stretch between kinks is searched by itself, in d, with the best h for each d: no
 //! start to choose, no valley to get stuck in.
 
-use super::{Errors, Parameter};
+use super::{Errors, Parameter, nearest_as_good};
 use crate::stats::minimum::{Low, least, scan};
 use rayon::prelude::*;
 
@@ -99,17 +99,13 @@ pub fn fit_slices(classes: &[Vec<Measured>], of: u8, kappa: Parameter) -> Slices
         Parameter::Given(kappa) => kappa,
         Parameter::Fitted => {
             // Coarse in κ, since the squares hardly depend on it; each value costs a fit of all.
-            let squares = |kappa| {
+            let squares = |kappa: f64| -> f64 {
                 let fits = classes.par_iter().map(|class| Curve::new(class, of, kappa).best().squares);
                 fits.collect::<Vec<f64>>().iter().sum()
             };
-            let seen = scan(KAPPA.0, KAPPA.1, 20, 1e-3, squares);
-            let least = seen.iter().map(|low| low.value).fold(f64::INFINITY, f64::min);
-            // Only the ratio of d to κ counts until d reaches 1: of values that fit as well, the one
-            // nearest to the default.
-            let equal = seen.iter().filter(|low| low.value <= least + SAME);
-            let off = |low: &&Low| (low.at - KAPPA_DEFAULT).abs();
-            equal.min_by(|a, b| off(a).total_cmp(&off(b))).expect("there is a lowest").at
+            let mut seen = scan(KAPPA.0, KAPPA.1, 20, 1e-3, squares);
+            seen.push(Low { at: KAPPA_DEFAULT, value: squares(KAPPA_DEFAULT) });
+            nearest_as_good(&seen, KAPPA_DEFAULT, classes.iter().map(Vec::len).sum())
         }
     };
     let curves: Vec<CurveFit> =

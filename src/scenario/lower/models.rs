@@ -1,13 +1,17 @@
 //! From the keys of the models to their parameters.
 
 use super::{Context, words};
+use crate::diag::nearest;
+use crate::perf::assign::{As, Assign, GpuKind, Which};
 use crate::perf::failures::{Checkpoint, Failures, GpuFaults, Life, NodeFaults, RepairLaw};
 use crate::perf::recut::{Call, Manager, Path, Recut};
 use crate::perf::{Behavior, FaultDomain, Mig, Mps, PairMode, PairRow, Threads, TimeSlicing};
 use crate::scenario::resolved::ModelsSpec;
 use crate::units::{Mib, Span};
+use crate::workload::policy::Of;
 use crate::yaml::{Item, Lower, Problem, Record, Value, record};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 words! {
     Threads {
@@ -18,6 +22,12 @@ words! {
     FaultDomain { "gpu" => FaultDomain::Gpu, "process" => FaultDomain::Process }
     PairMode { "mps" => PairMode::Mps, "time-slicing" => PairMode::TimeSlicing }
     Path { "agent" => Path::Agent, "mig-manager" => Path::MigManager, "instant" => Path::Instant }
+    GpuKind {
+        "none" => GpuKind::None,
+        "share" => GpuKind::Share,
+        "slice" => GpuKind::Slice,
+        "whole" => GpuKind::Whole,
+    }
     RepairLaw { "exponential" => RepairLaw::Exponential, "constant" => RepairLaw::Constant }
 }
 
@@ -33,6 +43,16 @@ impl<'a> Lower<Context<'a>> for ModelsSpec {
             let default = default.and_then(|item| behavior(item, base, context));
             let classes: Option<Item> = r.take("classes", context);
             let classes = classes.and_then(|item| behaviors(item, base, context));
+            let further: Option<Item> = r.take("behaviors", context);
+            let further = further.and_then(|item| behaviors(item, base, context));
+            let rules: Option<Item> = r.take("assign", context);
+            // Without the names that rules go by there is no judging them.
+            let assigned = match (&classes, further, rules) {
+                (Some(classes), Some(mut further), Some(rules)) => {
+                    assigns(rules, classes, &mut further, base, context).map(|rules| (further, rules))
+                }
+                _ => None,
+            };
             let mig = r.take("mig", context);
             let mps = r.take("mps", context);
             let time_slicing = r.take("time_slicing", context);
@@ -40,10 +60,13 @@ impl<'a> Lower<Context<'a>> for ModelsSpec {
             let failures = r.optional("failures", context);
             let recut = r.take("recut", context);
             life?;
+            let (behaviors, assign) = assigned?;
             Some(ModelsSpec {
                 sharing: sharing?,
                 default: default?,
                 classes: classes?,
+                behaviors,
+                assign,
                 mig: mig?,
                 mps: mps?,
                 time_slicing: time_slicing?,
@@ -65,9 +88,113 @@ fn behaviors(item: Item, life: Life, context: &mut Context<'_>) -> Option<BTreeM
     made.into_iter().collect()
 }
 
+/// Rules, and in `further` every behavior that they name: those of classes and built-in ones join it.
+fn assigns(
+    item: Item,
+    classes: &BTreeMap<String, Behavior>,
+    further: &mut BTreeMap<String, Behavior>,
+    life: Life,
+    context: &mut Context<'_>,
+) -> Option<Vec<Assign>> {
+    let Value::List(items) = item.value else { return None };
+    let rules: Vec<Option<Assign>> = items
+        .into_iter()
+        .map(|item| {
+            record(item, |r| {
+                let of = r.take("of", context);
+                let to: Option<Item> = r.take("as", context);
+                let names = to.and_then(|item| names_of(item, context));
+                let (to, names) = names?;
+                let mut known = true;
+                for (name, at) in names {
+                    let built_in = || Some(Behavior { life, ..built_in(&name)? });
+                    let found = further.get(&name).or_else(|| classes.get(&name)).cloned().or_else(built_in);
+                    match found {
+                        Some(behavior) => _ = further.insert(name, behavior),
+                        None => {
+                            unknown_behavior(&name, &at, further.keys().chain(classes.keys()), context);
+                            known = false;
+                        }
+                    }
+                }
+                Some(Assign { of: of?, to: known.then_some(to)? })
+            })
+        })
+        .collect();
+    rules.into_iter().collect()
+}
+
+fn unknown_behavior<'n>(
+    name: &str,
+    at: &Range<usize>,
+    own: impl Iterator<Item = &'n String>,
+    context: &mut Context<'_>,
+) {
+    let known: Vec<&str> =
+        own.map(String::as_str).chain(Behavior::NAMED.iter().map(|(name, _)| *name)).collect();
+    let problem = Problem::new("unknown-name", at, format!("no behavior is called `{name}`"));
+    context.complain(problem.help(match nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are `{}`; `models.behaviors` adds more", known.join("`, `")),
+    }));
+}
+
+/// What a rule gives, and the names in it with their places.
+type Given = (As, Vec<(String, Range<usize>)>);
+
+fn names_of(item: Item, context: &mut Context<'_>) -> Option<Given> {
+    let Item { at, value } = item;
+    if let Value::Text(name) = value {
+        return Some((As::One(name.clone()), vec![(name, at)]));
+    }
+    record(Item { at: at.clone(), value }, |r| {
+        let mix: Option<Item> = r.take("mix", context);
+        let Value::Map(entries) = mix?.value else { return None };
+        if entries.is_empty() {
+            let problem = Problem::new("bad-value", &at, "a mix of nothing");
+            context
+                .complain(problem.help("write weights by name, such as `{mix: {light: 0.4, medium: 0.6}}`"));
+            return None;
+        }
+        let names: Vec<(String, Range<usize>)> =
+            entries.iter().map(|(name, at, _)| (name.to_string(), at.clone())).collect();
+        let weights: Vec<Option<(String, f64)>> = entries
+            .into_iter()
+            .map(|(name, _, item)| Some((name.to_string(), f64::lower(item, context)?)))
+            .collect();
+        let mix = weights.into_iter().collect::<Option<_>>()?;
+        Some((As::Mix { mix }, names))
+    })
+}
+
+impl<'a> Lower<Context<'a>> for Which {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let namespaces = r.take("namespaces", context);
+            let classes = r.take("classes", context);
+            let gpus = r.optional("gpus", context);
+            let longer_than = r.optional("longer_than", context);
+            let shorter_than = r.optional("shorter_than", context);
+            let gpu_memory_at_least = r.optional("gpu_memory_at_least", context);
+            let gpu_memory_below = r.optional("gpu_memory_below", context);
+            Some(Which {
+                of: Of { namespaces: namespaces?, classes: classes? },
+                gpus: gpus?,
+                longer_than: longer_than?,
+                shorter_than: shorter_than?,
+                gpu_memory_at_least: gpu_memory_at_least?,
+                gpu_memory_below: gpu_memory_below?,
+            })
+        })
+    }
+}
+
+fn built_in(word: &str) -> Option<Behavior> {
+    Behavior::NAMED.into_iter().find(|(name, _)| *name == word).map(|(_, behavior)| behavior)
+}
+
 fn named(word: &str) -> Behavior {
-    let named = Behavior::NAMED.into_iter().find(|(name, _)| *name == word);
-    named.expect("the table has the model's names").1
+    built_in(word).expect("the table has the model's names")
 }
 
 /// A behavior by name or by numbers, whose pods live by `life` where it does not say otherwise.

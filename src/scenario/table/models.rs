@@ -19,6 +19,13 @@ pub(super) static MODELS: Object = Object {
         ),
         Key::default("default", BEHAVIOR, "saturating", "behavior of the classes that are not named"),
         Key::default("classes", Kind::Map(&BEHAVIOR), "{}", "behavior by class"),
+        Key::default("behaviors", Kind::Map(&BEHAVIOR), "{}", "further behaviors by name, for `assign`"),
+        Key::default(
+            "assign",
+            Kind::List(&ASSIGNS),
+            "[]",
+            "behaviors of pods by rule or mix: the first rule that means a pod counts, the others go by class",
+        ),
         Key::default(
             "life",
             Kind::Object(&LIFE),
@@ -103,6 +110,58 @@ static CHECKPOINT: Object = Object {
             "work between two of them, as time alone on a full GPU; the end of a pod takes none",
         ),
         Key::default("cost", SPAN, "0s", "time that one takes; no work is done meanwhile"),
+    ],
+};
+
+static ASSIGNS: List = List { of: Kind::Object(&ASSIGN), name: "assign", filled: false };
+
+static ASSIGN: Object = Object {
+    name: "a rule of behavior",
+    doc: "Gives pods a behavior, whatever their class has.",
+    keys: &[
+        Key::default("of", Kind::Object(&WHICH), "{}", "the pods"),
+        Key::required(
+            "as",
+            Kind::Either(&[Kind::Line, Kind::Object(&MIXED)]),
+            "their behavior: a name of `behaviors`, of `classes` or of a built-in one, or a mix",
+        ),
+    ],
+};
+
+static MIXED: Object = Object {
+    name: "a mix of behaviors",
+    doc: "One of several behaviors, drawn for each pod by the seed.",
+    keys: &[Key::required("mix", Kind::Map(&ABOVE_ZERO), "weights by name")],
+};
+
+static WHICH: Object = Object {
+    name: "pods by what they are",
+    doc: "Pods by namespace, class, what they ask for and how long they run; what is left out matches all.",
+    keys: &[
+        Key::default("namespaces", Kind::List(&NAMES), "[]", "namespaces"),
+        Key::default("classes", Kind::List(&NAMES), "[]", "classes"),
+        Key::optional("gpus", Kind::Choice(&GPU_KINDS), "what they ask of GPUs"),
+        Key::optional("longer_than", SPAN, "their run time alone on a full GPU is above this"),
+        Key::optional("shorter_than", SPAN, "it is below this"),
+        Key::optional(
+            "gpu_memory_at_least",
+            Kind::Memory,
+            "GPU memory that their trace says; pods of which it says none are not meant",
+        ),
+        Key::optional("gpu_memory_below", Kind::Memory, "it is below this"),
+    ],
+};
+
+static NAMES: List = List { of: Kind::Line, name: "names", filled: false };
+
+static GPU_KINDS: Choice = Choice {
+    name: "a kind of GPU demand",
+    doc: "What a pod asks of GPUs.",
+    alternatives: &[
+        Alternative::word("none", "Nothing."),
+        Alternative::word("share", "A part of one."),
+        Alternative::word("slice", "A MIG slice."),
+        Alternative::word("whole", "One or more."),
     ],
 };
 

@@ -372,3 +372,28 @@ error[unknown-name]: `node-oder` is not a way with ties
     = help: did you mean `node-order`?"
     );
 }
+
+#[test]
+fn rules_of_behavior_name_what_there_is() {
+    let models = |rules: &str| {
+        format!("{SMALL}models:\n  classes: {{mine: {{host: 0.1, fill: 0.5}}}}\n  assign: {rules}\n")
+    };
+    let line = SMALL.lines().count() + 3;
+    for (rules, column, what) in [
+        ("[{as: ligth}]", 17, "unknown-name no behavior is called `ligth` (did you mean `light`?)"),
+        ("[{as: {mix: {mne: 1}}}]", 24, "unknown-name no behavior is called `mne` (did you mean `mine`?)"),
+        (
+            "[{as: {mix: {}}}]",
+            17,
+            "bad-value a mix of nothing (write weights by name, such as `{mix: {light: 0.4, medium: 0.6}}`)",
+        ),
+        (
+            "[{as: {mix: {light: 0}}}]",
+            31,
+            "out-of-range `0` is out of range; it must be above 0 and at most 1000000",
+        ),
+    ] {
+        check(&models(rules), &[&format!("{line}:{column} {what}")]);
+    }
+    assert!(read(&models("[{of: {classes: [a]}, as: mine}, {as: {mix: {mine: 1, medium: 2}}}]")).is_ok());
+}

@@ -7,9 +7,11 @@ use crate::cluster::spec::{
     Taint,
 };
 use crate::gpu::{Catalogue, ProductSpec};
+use crate::metrics::TimedStep;
 use crate::partition::nos::Fix;
 use crate::partition::planner::Planner;
 use crate::partition::spec::{Choice as NosChoice, Geometries, NosSpec, PartitionerSpec};
+use crate::perf::assign::{As, Assign, GpuKind, Which};
 use crate::perf::failures::{Checkpoint, Failures, GpuFaults, Life, NodeFaults, RepairLaw};
 use crate::perf::recut::{Call, Manager, Path, Recut};
 use crate::perf::{Behavior, FaultDomain, Mig, Mps as PerfMps, PairMode, PairRow, Threads, TimeSlicing};
@@ -28,6 +30,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
+use std::collections::BTreeMap;
 
 /// Names that a YAML reader could take for something else, and plain ones.
 fn name() -> impl Strategy<Value = String> {
@@ -493,6 +496,45 @@ fn behavior() -> impl Strategy<Value = Behavior> {
         .prop_map(|((host, fill, demand), speeds, life)| Behavior { host, fill, demand, speeds, life })
 }
 
+/// Behaviors by name, and rules that name them.
+fn assigned() -> impl Strategy<Value = (BTreeMap<String, Behavior>, Vec<Assign>)> {
+    let names = || vec("[a-z]{1,5}", 0..3);
+    let kind = select(vec![GpuKind::None, GpuKind::Share, GpuKind::Slice, GpuKind::Whole]);
+    let memory = || of((0..1_u64 << 40).prop_map(Mib));
+    let which = (names(), names(), of(kind), of(span_or_none()), of(span_or_none()), memory(), memory())
+        .prop_map(
+            |(
+                namespaces,
+                classes,
+                gpus,
+                longer_than,
+                shorter_than,
+                gpu_memory_at_least,
+                gpu_memory_below,
+            )| Which {
+                of: Of { namespaces, classes },
+                gpus,
+                longer_than,
+                shorter_than,
+                gpu_memory_at_least,
+                gpu_memory_below,
+            },
+        );
+    (btree_map("[a-z]{1,9}", behavior(), 1..4), vec((which, any::<bool>(), 0.1..10.0), 0..3)).prop_map(
+        |(behaviors, rules)| {
+            let rule = |(of, one, weight): (Which, bool, f64)| {
+                let to = match (one, behaviors.keys().next()) {
+                    (true, Some(name)) => As::One(name.clone()),
+                    _ => As::Mix { mix: behaviors.keys().map(|name| (name.clone(), weight)).collect() },
+                };
+                Assign { of, to }
+            };
+            let rules = rules.into_iter().map(rule).collect();
+            (behaviors, rules)
+        },
+    )
+}
+
 fn models() -> impl Strategy<Value = ModelsSpec> {
     let mig =
         (0.1..2.0, 0.1..=1.0, 0.0..1.0).prop_map(|(kappa, full, residual)| Mig { kappa, full, residual });
@@ -535,17 +577,27 @@ fn models() -> impl Strategy<Value = ModelsSpec> {
         let (compute_instance, retry, plugin, mps_server, reset) = times;
         Recut { path, create, destroy, compute_instance, retry, plugin, mps_server, manager, reset }
     });
-    (any::<bool>(), behavior(), classes, tables, of(failures), recut).prop_map(
-        |(sharing, default, classes, (mig, mps, time_slicing, pairs), failures, recut)| ModelsSpec {
-            recut,
+    (any::<bool>(), behavior(), (classes, assigned()), tables, (of(failures), recut)).prop_map(
+        |(
             sharing,
             default,
-            classes,
-            mig,
-            mps,
-            time_slicing,
-            pairs,
-            failures,
+            (classes, (behaviors, assign)),
+            (mig, mps, time_slicing, pairs),
+            (failures, recut),
+        )| {
+            ModelsSpec {
+                sharing,
+                default,
+                classes,
+                behaviors,
+                assign,
+                mig,
+                mps,
+                time_slicing,
+                pairs,
+                failures,
+                recut,
+            }
         },
     )
 }
@@ -556,12 +608,19 @@ fn scenario() -> impl Strategy<Value = Scenario> {
         Just(Until::LastArrival),
         (1..=1_u64 << 50).prop_map(|micros| Until::At(Span(micros))),
     ];
-    let figures = (0.0..1.0, until, any::<u16>(), 1..10_000_u16);
-    let report = figures.prop_map(|(warm_up, until, gpus_shown, replications)| ReportSpec {
+    let step = (of(line()), span(), span(), ".{0,9}").prop_map(|(class, alone, step, source)| TimedStep {
+        class,
+        alone,
+        step,
+        source,
+    });
+    let figures = (0.0..1.0, until, any::<u16>(), 1..10_000_u16, vec(step, 0..3));
+    let report = figures.prop_map(|(warm_up, until, gpus_shown, replications, measured)| ReportSpec {
         warm_up,
         until,
         gpus_shown,
         replications,
+        measured,
     });
     let models = models();
     (name(), any::<u64>(), gpus(), workload(), cluster(), scheduler(), nos(), models, report).prop_map(
