@@ -54,7 +54,7 @@ impl Fate {
     }
 }
 
-/// One pod's life. 112 bytes.
+/// One pod's life. 96 bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Line {
     /// When it was first bound; meaningful once it ran.

@@ -302,3 +302,9 @@ fn fairness_is_jains_index() {
     assert_eq!(jain(&[Some(0.0), Some(0.0)]), Some(1.0));
     assert_eq!(jain(&[Some(1.0)]), None);
 }
+
+/// A run keeps one for each pod, and a budget of 200 bytes for all that it keeps (PRODUCT §7).
+#[test]
+fn a_line_is_as_small_as_it_says() {
+    assert_eq!(size_of::<Line>(), 96);
+}

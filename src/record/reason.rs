@@ -7,10 +7,25 @@
 
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, BuildHasherDefault};
+use std::num::NonZeroU32;
 
-/// Number of an interned reason; see [`Reasons`].
+/// Number of an interned reason; see [`Reasons`]. It is kept one higher, so that none costs no room: every
+/// pod has a first and a last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ReasonId(pub u32);
+pub struct ReasonId(NonZeroU32);
+
+impl ReasonId {
+    /// The first that there is.
+    pub const FIRST: ReasonId = ReasonId(NonZeroU32::MIN);
+
+    fn of(number: u32) -> ReasonId {
+        ReasonId(NonZeroU32::new(number.wrapping_add(1)).expect("fewer than 2^32 messages"))
+    }
+
+    fn number(self) -> u32 {
+        self.0.get() - 1
+    }
+}
 
 /// Number of a text that messages are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -159,7 +174,7 @@ impl Reasons {
         let length = u16::try_from(message.len()).expect("at most 128 reasons, twice");
         let hashed = hash(message);
         if let Some(id) = self.known.find(hashed, |id| self.stored(*id) == message) {
-            return ReasonId(*id);
+            return ReasonId::of(*id);
         }
         let units = units(message);
         if self.free.len() <= units {
@@ -186,7 +201,7 @@ impl Reasons {
         };
         let Reasons { known, bytes, starts, .. } = self;
         known.insert_unique(hashed, id, |id| hash(stored(bytes, starts, *id)));
-        ReasonId(id)
+        ReasonId::of(id)
     }
 
     fn stored(&self, id: u32) -> &[u8] {
@@ -195,7 +210,7 @@ impl Reasons {
 
     /// Somebody needs a message.
     pub fn hold(&mut self, reason: ReasonId) {
-        self.holds[reason.0 as usize] += 1;
+        self.holds[reason.number() as usize] += 1;
     }
 
     /// Somebody needs it no more.
@@ -203,22 +218,22 @@ impl Reasons {
     /// # Panics
     /// If nobody did.
     pub fn release(&mut self, reason: ReasonId) {
-        let holds = &mut self.holds[reason.0 as usize];
+        let holds = &mut self.holds[reason.number() as usize];
         *holds = holds.checked_sub(1).expect("only what is held is released");
         if *holds == 0 && self.forgets {
-            let hashed = hash(self.stored(reason.0));
-            let found = self.known.find_entry(hashed, |id| *id == reason.0);
+            let hashed = hash(self.stored(reason.number()));
+            let found = self.known.find_entry(hashed, |id| *id == reason.number());
             found.expect("a message that is stored").remove();
-            let units = units(self.stored(reason.0));
-            self.free[units].push(self.starts[reason.0 as usize]);
-            self.free_ids.push(reason.0);
+            let units = units(self.stored(reason.number()));
+            self.free[units].push(self.starts[reason.number() as usize]);
+            self.free_ids.push(reason.number());
         }
     }
 
     /// The text of a message.
     #[must_use]
     pub fn text(&self, reason: ReasonId) -> String {
-        let mut bytes = self.stored(reason.0).iter().copied();
+        let mut bytes = self.stored(reason.number()).iter().copied();
         let kind = take(&mut bytes);
         if kind == TEXT {
             return self.words[take(&mut bytes)].to_string();

@@ -893,7 +893,7 @@ impl Kube {
             true => self.preempt(pod, facts, nominated, &statuses, devices),
         };
         let nodes = self.list.len();
-        let mut failure = failure(ReasonId(0), rejectors);
+        let mut failure = failure(ReasonId::FIRST, rejectors);
         let evicts = matches!(preemption, Preemption::Evict { .. });
         let claims = if rules.claims_message { "no new claims to deallocate, " } else { "" };
         let then = match preemption {

@@ -95,7 +95,7 @@ impl Reference<'_> {
         let first_node = |_: &Cluster, _: PodId, fit: &[NodeId]| fit.first().copied();
         match self.try_on(&mut empty, first, first_node) {
             Some(_) => self.waiting.push((first, true)),
-            None => self.log_all(first, |pod| Record::NeverFits { pod, reason: ReasonId(0) }),
+            None => self.log_all(first, |pod| Record::NeverFits { pod, reason: ReasonId::FIRST }),
         }
     }
 
@@ -151,7 +151,7 @@ impl Reference<'_> {
         for first in &fresh {
             self.log_all(*first, |pod| Record::Refused {
                 pod,
-                reason: ReasonId(0),
+                reason: ReasonId::FIRST,
                 rejectors: Plugins::NONE,
                 nominated: None,
             });

@@ -74,8 +74,9 @@ pub struct Waiting {
     stamp: u32,
 }
 
-/// Priority first, then time stamp, then who came to that time stamp first.
-type Key = (u32, Time, u64);
+/// Priority first, then time stamp, then who came to that time stamp first: both are the order in which
+/// time stamps were given.
+type Key = (u32, u64);
 
 /// An entry of a queue.
 type Entry = (u32, u32);
@@ -293,7 +294,7 @@ impl Queue {
     fn key(&self, slot: u32) -> Key {
         let waiting = &self.slots[slot as usize];
         // Flipping the sign bit orders i32 as u32; the complement puts high priorities first.
-        (!(waiting.facts.priority as u32 ^ 1 << 31), waiting.timestamp, waiting.sequence)
+        (!(waiting.facts.priority as u32 ^ 1 << 31), waiting.sequence)
     }
 
     fn expiry(&self, slot: u32) -> Option<Time> {
