@@ -17,7 +17,8 @@ pub enum Path {
     /// mig-manager: the whole node is without plugin until it is through.
     MigManager,
     /// Nobody: it takes no time.
-    Instant,
+    #[serde(rename = "instant")]
+    AtOnce,
 }
 
 /// Time of one call to the driver.
@@ -105,7 +106,7 @@ impl Recut {
         let path = |path: Path| match path {
             Path::Agent => "agent",
             Path::MigManager => "mig-manager",
-            Path::Instant => "instant",
+            Path::AtOnce => "instant",
         };
         let call = |call: Call| format!("{} + {} each", call.call, call.each);
         let manager = |manager: Manager| format!("median {}, p95 {}", manager.median, manager.p95);

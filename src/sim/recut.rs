@@ -98,7 +98,7 @@ impl<O: Observer> World<'_, '_, O> {
             return;
         }
         match self.setup.recut.path {
-            Path::Instant => {
+            Path::AtOnce => {
                 self.recuts.retiring.remove(&id);
                 self.stand(node, gpu, target);
             }
@@ -276,7 +276,7 @@ impl<O: Observer> World<'_, '_, O> {
         let cut = mig(to) || mig(&self.cluster.class(node).share);
         let (server, managed) = (mps(to), cut && model.path == Path::MigManager);
         let mut takes = if managed { self.managed() } else { model.plugin };
-        if model.path == Path::Instant {
+        if model.path == Path::AtOnce {
             takes = Span::ZERO;
         } else {
             takes = takes + if switch.reset { model.reset } else { Span::ZERO };

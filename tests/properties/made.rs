@@ -515,7 +515,7 @@ pub(crate) fn trouble() -> impl Strategy<Value = ModelsSpec> {
         });
     let residual = || select(vec![0.0, 0.2]);
     let tables = (residual(), residual(), any::<bool>(), any::<bool>());
-    let sharing = (any::<bool>(), select(vec![Path::Agent, Path::MigManager, Path::Instant]));
+    let sharing = (any::<bool>(), select(vec![Path::Agent, Path::MigManager, Path::AtOnce]));
     (sharing, vec(life, 3..=3), of(failures), tables).prop_map(
         |((sharing, path), lives, failures, tables)| {
             let (mps, mig, domain, pairs) = tables;

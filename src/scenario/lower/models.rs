@@ -21,7 +21,7 @@ words! {
     }
     FaultDomain { "gpu" => FaultDomain::Gpu, "process" => FaultDomain::Process }
     PairMode { "mps" => PairMode::Mps, "time-slicing" => PairMode::TimeSlicing }
-    Path { "agent" => Path::Agent, "mig-manager" => Path::MigManager, "instant" => Path::Instant }
+    Path { "agent" => Path::Agent, "mig-manager" => Path::MigManager, "instant" => Path::AtOnce }
     GpuKind {
         "none" => GpuKind::None,
         "share" => GpuKind::Share,
