@@ -124,7 +124,7 @@ fn shared_gpus() {
             processor_sharing(1.5, |n| 0.25 * f64::from(n), Some(7)),
         ),
     ] {
-        if name == "MIG 7×1g" || full() {
+        if full() {
             let yaml = shared(&mode, &to, rate, EXPONENTIAL, &models);
             cells.push(cell(format!("{name} λ={rate}"), yaml, rate, theory));
         }
