@@ -6,7 +6,7 @@ use crate::diag::{self, Diagnostic};
 use crate::experiment::{self, Inputs, Run};
 use crate::partition::spec::PartitionerSpec;
 use crate::report::{self, Page};
-use crate::scenario::resolved::ScenarioFile;
+use crate::scenario::resolved::{Scenario, ScenarioFile};
 use crate::scenario::{self, Known};
 use crate::sched::score;
 use crate::sched::spec::Profile;
@@ -269,7 +269,21 @@ fn limits(file: &ScenarioFile) -> Vec<String> {
     let mut partitioners: Vec<&PartitionerSpec> = file.variants.iter().map(|v| &v.partitioner).collect();
     partitioners.dedup();
     limits.extend(partitioners.into_iter().filter_map(PartitionerSpec::limits));
-    limits.push("Failures and out-of-memory are not modelled.".to_owned());
+    let off = |variant: &Scenario| match (variant.models.failures.is_some(), variant.models.sharing) {
+        (true, true) => None,
+        (true, false) => Some("No pod runs out of GPU memory (models.sharing is off)."),
+        (false, true) => Some("No GPU and no node fails (models.failures is not given)."),
+        (false, false) => Some(
+            "No GPU and no node fails, and no pod runs out of GPU memory (models.failures, models.sharing).",
+        ),
+    };
+    let offs: Vec<Option<&str>> = file.variants.iter().map(off).collect();
+    let same = offs.windows(2).all(|pair| pair[0] == pair[1]);
+    for (variant, text) in file.variants.iter().zip(offs) {
+        let named =
+            |text: &str| if same { text.to_owned() } else { format!("Variant `{}`: {text}", variant.name) };
+        limits.extend(text.map(named));
+    }
     // Several variants may rest on the same.
     let mut said = std::collections::BTreeSet::new();
     limits.retain(|limit| said.insert(limit.clone()));

@@ -9,7 +9,7 @@ use super::human::{count, level, list, percent, seconds};
 use super::{
     Page, Picture, allocation, chart, compared, definition, definitions, gpu_time, queue, slices, waits,
 };
-use crate::metrics::{Counts, Failures, Group, Refusal, VariantResult};
+use crate::metrics::{Counts, Failures, Group, Refusal, Summary, VariantResult};
 use crate::perf::Printed;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -170,7 +170,9 @@ fn evidence(page: &Page) -> Markup {
                 "Useful: work done. Slowed: held and needed, lost to slow slices and neighbours. Unneeded: held \
                  beyond the need. Unscheduled, fragmented: idle while pods waited, that could and could not have \
                  used it where it stood. Unclaimed: idle, and nobody waited for it. Unavailable: idle on nodes that were \
-                 cordoned or being re-cut."))
+                 cordoned or being re-cut. Lost: work done that had to be done again. Stalled: held by pods that started or \
+                 wrote a checkpoint. Failed: down after a fault."))
+            (parts(&page.variants))
             (figure(&waits(&page.variants),
                 "The higher and the further left a line, the shorter the waits. Pods that were never bound are not counted here."))
             (figure(&queue(&page.variants), &format!(
@@ -331,6 +333,47 @@ fn levels(variant: &VariantResult) -> Markup {
                 "."
             }
         }
+    }
+}
+
+/// Where the time of GPUs went over all runs of each variant: shares, with their intervals.
+fn parts(variants: &[VariantResult]) -> Markup {
+    if variants.iter().all(|variant| variant.replications.is_empty()) {
+        return html! {};
+    }
+    let names = variants[0].summary.gpu_time.parts().map(|(name, _)| name);
+    let share = |part: usize| {
+        move |s: &Summary| {
+            let time = s.gpu_time;
+            (0.0 < time.total).then(|| time.parts()[part].1 / time.total)
+        }
+    };
+    let shown: Vec<usize> = (0..names.len())
+        .filter(|part| variants.iter().any(|v| v.mean(share(*part)).is_some_and(|mean| mean != 0.0)))
+        .collect();
+    let fine = |share: f64| format!("{:.1} %", share * 100.0);
+    html! {
+        div.scroll { table {
+            thead { tr {
+                th scope="col" { "share of all GPU time" }
+                @for part in &shown { th.n scope="col" { (term(names[*part], names[*part])) } }
+            } }
+            tbody { @for variant in variants { tr {
+                th scope="row" { (variant.name) }
+                @for part in &shown {
+                    td.n {
+                        @match variant.mean(share(*part)) {
+                            Some(mean) => (fine(mean)),
+                            None => "-",
+                        }
+                        @if let Some(interval) = variant.interval(share(*part)) {
+                            br; (term("±", "±")) " " (fine(interval.half_width))
+                        }
+                    }
+                }
+            } } }
+        } }
+        p.fine { "Means over all runs of a variant, ± half the width of their 95 % interval." }
     }
 }
 
