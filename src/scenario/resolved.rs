@@ -7,6 +7,7 @@ use crate::metrics::TimedStep;
 use crate::partition::spec::{Choice, PartitionerSpec};
 use crate::perf::assign::Assign;
 use crate::perf::failures::Failures;
+use crate::perf::service::Service;
 use crate::perf::{Behavior, Mig, Mps, PairRow, TimeSlicing};
 use crate::sched::spec::{Profile, SchedulerSpec, Ties};
 use crate::trace::spec::{Changes, Generate, Source};
@@ -203,6 +204,9 @@ pub struct ModelsSpec {
     /// Faults and repairs; `None` where nothing breaks but pods by themselves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failures: Option<Failures>,
+    /// Requests to the pods that serve, by class.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub services: BTreeMap<String, Service>,
 }
 
 impl Default for ModelsSpec {
@@ -219,6 +223,7 @@ impl Default for ModelsSpec {
             time_slicing: TimeSlicing::default(),
             pairs: Vec::new(),
             failures: None,
+            services: BTreeMap::new(),
         }
     }
 }
@@ -240,7 +245,8 @@ impl ModelsSpec {
         let residuals = self.mps.residual != 0.0 || self.time_slicing.residual != 0.0;
         let faults = |f: &Failures| f.gpu.per_day != 0.0 || f.node.per_day != 0.0;
         let drawn = self.assign.iter().any(|rule| 1 < rule.to.names().count());
-        self.sharing && residuals
+        !self.services.is_empty()
+            || self.sharing && residuals
             || self.are_on() && drawn
             || self.failures.as_ref().is_some_and(faults)
             || self.all().any(|b| b.life.crashes_per_hour != 0.0)

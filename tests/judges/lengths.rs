@@ -82,4 +82,9 @@ const LENGTHS: &[(&str, u64)] = &[
     ("M/G/1 scv 2", 390_000),
     ("M/G/1 scv 4", 920_000),
     ("M/G/1 scv 10", 2_200_000),
+    ("services M/M/1 ρ=.5", 150_000),
+    ("services M/M/1 ρ=.8", 170_000),
+    ("services M/D/1 ρ=.8", 150_000),
+    ("services M/H2/1 ρ=.5 scv=4", 170_000),
+    ("services M/M/4 ρ=.8", 150_000),
 ];
