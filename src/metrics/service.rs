@@ -364,7 +364,7 @@ impl Server {
 
     /// Draws the next request.
     fn draw(&mut self) {
-        let (since, need) = self.asked.next();
+        let (since, need) = self.asked.draw();
         self.next = moment(self.arrival, since).map(|at| (at, need));
     }
 
@@ -672,7 +672,7 @@ mod tests {
     fn speed_changes_settle_what_is_served() {
         let [pod, _] = PODS;
         let long = service(Law::Constant { mean: Span::from_secs(1_000) }, 1e-4);
-        let (first, _) = Asked::new(&long, 1, 0).next();
+        let (first, _) = Asked::new(&long, 1, 0).draw();
         let at = |seconds: u64| first + Span::from_secs(seconds);
         let figures = through(
             Share::Whole,

@@ -294,7 +294,7 @@ impl Asked {
     }
 
     /// The next one: when it comes after the pod's arrival, and what it takes.
-    pub fn next(&mut self) -> (Span, Need) {
+    pub fn draw(&mut self) -> (Span, Need) {
         let (at, prompt, output) = match &mut self.clock {
             Clock::Poisson { gaps, mean, now } => {
                 *now += gaps.exponential() * *mean;
@@ -381,7 +381,7 @@ mod tests {
             concurrency: 8,
             target: None,
         };
-        let (_, need) = Asked::new(&service, 1, 0).next();
+        let (_, need) = Asked::new(&service, 1, 0).draw();
         assert_eq!(need.prefill, Span(45_300 + 157_000));
         assert_eq!(service.takes(&need, 1), Span(202_300 + 100 * (24_800 + 156)));
         assert_eq!(service.takes(&need, 8), Span(202_300 + 100 * (24_800 + 8 * 156)));
@@ -411,7 +411,7 @@ mod tests {
         };
         let mut asked = Asked::new(&service, 3, 0);
         let seen: Vec<(Span, u32)> =
-            (0..7).map(|_| asked.next()).map(|(at, need)| (at, need.tokens)).collect();
+            (0..7).map(|_| asked.draw()).map(|(at, need)| (at, need.tokens)).collect();
         for pair in seen.windows(2) {
             assert_eq!(pair[0].1 % 3 + 1, pair[1].1, "in order, again and again");
             let gap = [2_000_000, 1_000_000, 1_500_000][pair[0].1 as usize - 1];

@@ -447,7 +447,7 @@ impl<'a> Lower<Context<'a>> for Tokens {
         let at = item.at.clone();
         record(item, |r| {
             let like: Option<Option<Item>> = r.optional("like", context);
-            let like = like?.and_then(|item| chosen(item)).map(|(word, _)| measured(word));
+            let like = like?.and_then(chosen).map(|(word, _)| measured(word));
             let own = ["prefill", "per_prompt_token", "per_token", "per_request"]
                 .map(|key| r.optional::<Span, _>(key, context));
             let slices: Option<Option<u32>> = r.optional("slices", context);
