@@ -48,7 +48,7 @@ fn main() {
 }
 
 /// What it prints.
-fn text() -> String {
+pub(crate) fn text() -> String {
     let (built_in, mut own) = (world(), world());
     own.set_speed_model(Arc::new(TakingTurns));
     [("built-in", built_in), ("taking turns", own)]

@@ -22,10 +22,13 @@ use crate::cluster::{Cluster, GPU_PARTS, NodeClass, Planned, Share};
 use crate::diag::Diagnostic;
 use crate::gpu::Catalogue;
 use crate::id::{BehaviorId, PodId, ShapeId};
-use crate::metrics::{self, Frame, Layouts, Levels, PodLog, Slices, Summary, VariantResult, Window};
+use crate::metrics::{
+    self, Frame, Layouts, Levels, PodLog, Requested, Slices, Summary, VariantResult, Window,
+};
 use crate::partition::nos::{Settings, Tables};
 use crate::partition::spec::{Choice, PartitionerSpec};
 use crate::perf::assign::assign;
+use crate::perf::service::{Cost, Service, Tokens};
 use crate::perf::{Behavior, Behaviors, Model, Models, PairRow, Printed, SpeedModel};
 use crate::record::{Observer, Record};
 use crate::scenario::resolved::{Scenario, ScenarioFile, Until, WorkloadSpec};
@@ -61,6 +64,8 @@ pub struct World {
     gates: Gates,
     scores: Scores,
     models: Option<Models>,
+    /// Requests to the pods of each class.
+    services: Vec<Option<Service>>,
     /// Parts of a GPU that each demand keeps busy when it has all it asks for.
     demand_parts: Vec<u64>,
     notes: Vec<String>,
@@ -158,6 +163,7 @@ pub fn prepare(
     let demand_parts =
         workload.demands.iter().map(|d| parts(d.gpu, &workload, &translation, catalogue)).collect();
     let models = models(scenario, &workload, &cluster, catalogue);
+    let services = services(scenario, &workload);
     let notes = notes(scenario, &workload, &translation, &cluster, models.as_ref());
     Ok(World {
         scenario: scenario.clone(),
@@ -173,6 +179,7 @@ pub fn prepare(
         gates,
         scores,
         models,
+        services,
         demand_parts,
         notes,
     })
@@ -320,6 +327,28 @@ fn assigned_note(scenario: &Scenario, workload: &Workload, models: &Models) -> O
     Some(format!("Behaviors by rule, in pods: {}.", parts.join(", ")))
 }
 
+/// The services of the workload's classes, with the costs of their tokens on a full GPU.
+fn services(scenario: &Scenario, workload: &Workload) -> Vec<Option<Service>> {
+    let spec = &scenario.models;
+    let of = |class: &String| {
+        let mut service = spec.services.get(class)?.clone();
+        if let Cost::Tokens(tokens) = &mut service.cost
+            && let Some(slices) = tokens.slices
+        {
+            let behavior = spec.classes.get(class).unwrap_or(&spec.default).clone();
+            let model = Model { mig: spec.mig, ..Model::new(vec![behavior]) };
+            let speed = if spec.sharing {
+                1.0 / model.slice_slowdown(BehaviorId(0), slices as u8, Tokens::OF)
+            } else {
+                1.0
+            };
+            *tokens = tokens.on_full_gpu(speed);
+        }
+        Some(service)
+    };
+    workload.classes.iter().map(of).collect()
+}
+
 /// Where nobody says how much memory pods need, none runs out of it.
 fn memory_note(workload: &Workload, cluster: &Cluster, models: &Models) -> Option<String> {
     let shared = |class: &NodeClass| matches!(class.share, Share::Replicas { .. });
@@ -374,7 +403,13 @@ fn notes(
     let named = scenario.models.pairs.iter().flat_map(|pair| [&pair.class, &pair.beside]);
     let of_rules = scenario.models.assign.iter().flat_map(|rule| &rule.of.of.classes);
     let absent = of_rules.filter(|name| !workload.classes.contains(name));
-    let named = scenario.models.classes.keys().chain(named).filter(|name| classes(name));
+    let named = scenario
+        .models
+        .classes
+        .keys()
+        .chain(scenario.models.services.keys())
+        .chain(named)
+        .filter(|name| classes(name));
     let named: BTreeSet<&String> = named.chain(absent).collect();
     if !named.is_empty() {
         let names: Vec<&str> = named.iter().map(|name| name.as_str()).collect();
@@ -532,8 +567,10 @@ impl World {
     pub fn summary(&self) -> (Summary, PodLog) {
         let mut log = PodLog::new(self.workload.len());
         let mut levels = Levels::new(self.pods(), &self.cluster, &self.demand_parts, self.window());
-        let outcome = self.simulate(&mut (&mut log, &mut levels));
-        (metrics::summarize(&self.frame(), &log, &levels, outcome.attempts), log)
+        let mut requests = self.requests();
+        let outcome = self.simulate(&mut (&mut log, (&mut levels, &mut requests)));
+        let summary = metrics::summarize(&self.frame(), &log, &levels, outcome.attempts);
+        (Summary { services: requests.figures(), ..summary }, log)
     }
 
     /// Simulates with all folds of a report. `progress` is told the number of departed pods now and
@@ -545,12 +582,17 @@ impl World {
         let mut slices =
             Slices::new(self.pods(), &self.workload, &self.cluster, self.scenario.report.gpus_shown);
         let (mut layouts, mut told) = (Layouts::new(&self.cluster), Told(progress));
-        let outcome = self.simulate(&mut (&mut log, (&mut levels, (&mut slices, (&mut layouts, &mut told)))));
+        let mut requests = self.requests();
+        let rest = (&mut slices, (&mut layouts, (&mut requests, &mut told)));
+        let outcome = self.simulate(&mut (&mut log, (&mut levels, rest)));
         let frame = self.frame();
         let result = VariantResult {
             name: self.scenario.name.clone(),
             what: self.describe(),
-            summary: metrics::summarize(&frame, &log, &levels, outcome.attempts),
+            summary: Summary {
+                services: requests.figures(),
+                ..metrics::summarize(&frame, &log, &levels, outcome.attempts)
+            },
             replications: Vec::new(),
             timeline: levels.timeline(),
             waits: metrics::wait_curve(&frame, &log),
@@ -587,15 +629,27 @@ impl World {
         let cuts = |event: &EventSpec| matches!(event.change, EventKind::Recut(_) | EventKind::Mode(_));
         let cut = self.nos.is_some() || self.scenario.cluster.events.iter().any(cuts);
         let recuts = if cut { self.scenario.models.recut.printed() } else { Vec::new() };
-        let Some(models) = &self.models else { return recuts };
+        let mut services: Vec<Printed> =
+            self.services.iter().flatten().filter_map(Service::printed).collect();
+        services.dedup();
+        services.extend(recuts);
+        let Some(models) = &self.models else { return services };
         let has = |mode: Sharing| self.cluster.classes().iter().any(|class| class.share.sharing() == mode);
         let mut rows = if models.sharing { models.model.printed(has) } else { Vec::new() };
+        rows.extend(services);
         rows.extend(models.failures.iter().flat_map(|failures| failures.printed()));
         if models.model.behaviors.iter().any(|b| b.life.is_eventful()) || models.failures.is_some() {
             rows.extend(self.scenario.models.default.life.printed());
         }
-        rows.extend(recuts);
         rows
+    }
+
+    /// The requests to pods that serve.
+    fn requests(&self) -> Requested<'_> {
+        let models = self.models.as_ref().filter(|models| models.sharing);
+        let slicing = models.map(|models| models.model.time_slicing);
+        let seed = self.scenario.seed;
+        Requested::new(&self.workload, &self.cluster, &self.services, slicing, self.window(), seed)
     }
 
     fn frame(&self) -> Frame<'_> {
@@ -744,19 +798,20 @@ fn world(
     cache: &mut inputs::Cache,
     own: &[Arc<dyn Score>],
 ) -> Result<World, Vec<Diagnostic>> {
-    // Both are tried, so that one look shows what is wrong with either.
+    // All are tried, so that one look shows what is wrong with either.
     let pods = inputs.workload(scenario, cache);
     let nodes = inputs.nodes(&mut scenario.cluster);
     let scheduler = inputs.scheduler(&mut scenario.scheduler.kube);
     let partitioner = inputs.partitioner(&mut scenario.partitioner);
-    match (pods, nodes, scheduler, partitioner) {
-        (Ok((workload, notes)), Ok(nodes), Ok(()), Ok(())) => {
+    let services = inputs.services(&mut scenario.models.services, cache);
+    match (pods, nodes, scheduler, partitioner, services) {
+        (Ok((workload, notes)), Ok(nodes), Ok(()), Ok(()), Ok(())) => {
             let mut world = prepare(scenario, workload, &nodes, own, inputs.file())?;
             notes.into_iter().for_each(|note| world.note(note));
             Ok(world)
         }
-        (pods, nodes, scheduler, partitioner) => {
-            let errors = [pods.err(), nodes.err(), scheduler.err(), partitioner.err()];
+        (pods, nodes, scheduler, partitioner, services) => {
+            let errors = [pods.err(), nodes.err(), scheduler.err(), partitioner.err(), services.err()];
             Err(errors.into_iter().flatten().flatten().collect())
         }
     }

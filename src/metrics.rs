@@ -10,6 +10,7 @@ mod layouts;
 mod levels;
 mod pods;
 mod recuts;
+mod service;
 mod slices;
 mod summary;
 
@@ -22,6 +23,7 @@ pub use layouts::{Layouts, SeenLayout};
 pub use levels::{Levels, Window};
 pub use pods::{Fate, Line, PodLog};
 pub use recuts::{Recuts, Regret};
+pub use service::{Holds, InTime, Latency, Requested, ServiceFigures};
 pub use slices::Slices;
 pub use summary::{Frame, sample, summarize, wait_curve};
 
@@ -168,7 +170,7 @@ impl GpuTime {
     pub fn parts(&self) -> [(&'static str, f64); 10] {
         [
             ("useful", self.useful),
-            ("lost", self.lost),
+            ("lost work", self.lost),
             ("stalled", self.stalled),
             ("slowed", self.slowed),
             ("unneeded", self.unneeded),
@@ -256,6 +258,9 @@ pub struct Summary {
     /// What a partitioner did, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recuts: Option<Recuts>,
+    /// Requests to pods that serve, by class, where any do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceFigures>,
     /// How evenly pods were served.
     pub fairness: Fairness,
     /// Scheduling attempts and how many of them found a node.
@@ -268,6 +273,14 @@ pub struct Summary {
     pub cost: Option<f64>,
     /// Price of an hour of work on a full GPU: `cost` ÷ `useful_gpu_hours`, where there is either.
     pub cost_per_useful_gpu_hour: Option<f64>,
+}
+
+impl Summary {
+    /// The requests to the pods of a class.
+    #[must_use]
+    pub fn service(&self, class: &str) -> Option<&ServiceFigures> {
+        self.services.iter().find(|service| service.class == class)
+    }
 }
 
 /// Time averages over equal steps of the run, for charts and `timeline.csv`.
@@ -374,6 +387,24 @@ impl VariantResult {
         }
     }
 
+    /// The classes that serve.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        self.summary.services.iter().map(|service| service.class.as_str())
+    }
+
+    /// Whether the target of a class holds; `None` where it has none.
+    #[must_use]
+    pub fn holds(&self, class: &str) -> Option<Holds> {
+        let target = self.summary.services.iter().find(|s| s.class == class)?.target?;
+        let runs = match &self.replications[..] {
+            [] => std::slice::from_ref(&self.summary),
+            runs => runs,
+        };
+        let share = |summary: &Summary| summary.service(class)?.target?.share;
+        let shares: Vec<f64> = runs.iter().filter_map(share).collect();
+        Some(Holds::of(target.quantile, &shares))
+    }
+
     /// Student's 95 % interval of that mean; `None` of fewer than two runs.
     #[must_use]
     pub fn interval(&self, of: impl Fn(&Summary) -> Option<f64>) -> Option<stats::sample::Interval> {
@@ -419,7 +450,7 @@ pub const DEFINITIONS: &[(&str, &str)] = &[
         "Of all GPU time, what pods held and needed and did not get done, since their slice or their neighbours slowed them: Σ max(min(need, held) − need × speed, 0).",
     ),
     (
-        "lost",
+        "lost work",
         "Of all GPU time, the work that pods had done, and not saved, when they failed or were evicted, as far as it was done in the measured time.",
     ),
     (
@@ -431,6 +462,18 @@ pub const DEFINITIONS: &[(&str, &str)] = &[
         "Of all GPU time, GPUs that were down after a fault of theirs or of their node, or while their MPS server restarted.",
     ),
     ("failures", "Pods that broke by themselves, or went down with a neighbour, a GPU or a node."),
+    (
+        "latency",
+        "Time of a request from coming to its pod to the answer: its wait for those before it, and what it takes at the pod's speed of the moment, or in its turns on a time-sliced GPU. Over the requests that were served; quantiles within 0.4 %.",
+    ),
+    (
+        "requests lost",
+        "Requests that came while their pod had no place, that it had when it lost one, or that would have come to a pod that was never served, in the time that it would have run.",
+    ),
+    (
+        "in time",
+        "Share of the requests that were answered within the target's time, of those that were served, lost, or late already when their pod or the run ended.",
+    ),
     ("unneeded", "Of all GPU time, what pods held beyond their need: Σ max(held − need, 0)."),
     (
         "unscheduled",

@@ -11,6 +11,7 @@
 //! tables win over formulas. [`failures`] has what breaks, and how long that lasts.
 //!
 //! [`assign`](mod@assign) says which behavior each pod has, and [`fit`] finds behaviors in measurements.
+//! [`service`] has the requests of pods that serve.
 //!
 //! Another model is one function: implement [`SpeedModel`].
 
@@ -20,6 +21,7 @@ pub mod failures;
 pub mod fit;
 mod parameters;
 pub mod recut;
+pub mod service;
 mod slicing;
 
 pub use behavior::Behavior;
@@ -140,14 +142,20 @@ impl Model {
         share * self.mig.full
     }
 
+    /// Slowdown of a behavior alone on a MIG slice, against the same GPU with MIG off.
+    #[must_use]
+    pub fn slice_slowdown(&self, behavior: BehaviorId, slices: u8, of: u8) -> f64 {
+        let behavior = &self.behaviors[behavior.index()];
+        match behavior.speeds.get(&slices) {
+            Some(speed) => 1.0 / (speed * self.mig.full),
+            None => behavior.slowdown(self.slice_share(slices, of)),
+        }
+    }
+
     fn mig(&self, of: u8, residents: &[Resident], out: &mut Vec<f64>) {
         let busy: u32 = residents.iter().map(|r| u32::from(r.slices)).sum();
         for resident in residents {
-            let behavior = self.behavior(resident);
-            let alone = match behavior.speeds.get(&resident.slices) {
-                Some(speed) => 1.0 / (speed * self.mig.full),
-                None => behavior.slowdown(self.slice_share(resident.slices, of)),
-            };
+            let alone = self.slice_slowdown(resident.behavior, resident.slices, of);
             let others = f64::from(busy - u32::from(resident.slices));
             out.push(alone * (1.0 + self.mig.residual * others));
         }

@@ -90,7 +90,7 @@ const MORE_DEFINITIONS: &[(&str, &str)] = &[
     ("finished", "Pods that ran to their end."),
     ("running", "Pods still running when the run ended."),
     ("waiting", "Pods still waiting when the run ended."),
-    ("lost", "Pods that gave up, were turned away, or never fit."),
+    ("lost", "Pods that gave up, were turned away, never fit, or failed for good."),
 ];
 
 /// Terms and definitions, those of the metrics first.

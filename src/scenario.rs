@@ -21,6 +21,7 @@ mod tests;
 use crate::diag::{Diagnostic, any_error};
 use crate::gpu::{Catalogue, ProductSpec};
 use crate::partition::spec::{Geometries, PartitionerSpec};
+use crate::perf::service::Arrivals;
 use crate::sched::spec::{ApiLimits, KubeSettings};
 use crate::yaml;
 use lower::Context;
@@ -142,6 +143,11 @@ fn variant(scenario: &Scenario) -> Value {
     }
     for list in &mut scenario.cluster.node_lists {
         list.file = variables::escape(&list.file);
+    }
+    for service in scenario.models.services.values_mut() {
+        if let Arrivals::Trace(trace) = &mut service.arrivals {
+            trace.file = variables::escape(&trace.file);
+        }
     }
     if let PartitionerSpec::Nos(nos) = &mut scenario.partitioner
         && let Geometries::File { file, .. } = &mut nos.geometries

@@ -7,7 +7,8 @@
 //!
 //! [`merge()`] puts several workloads into one, [`apply`] does what a scenario changes, [`generate()`]
 //! draws pods from laws, [`Statistics`] describes any of them and [`write_native`] writes them down.
-//! [`steps`] reads measured step times, which are no pods: what sharing models are fitted to.
+//! [`steps`] reads measured step times, which are no pods: what sharing models are fitted to. Nor are
+//! requests to pods that serve, which [`open_requests`] reads.
 
 mod change;
 mod generate;
@@ -20,17 +21,19 @@ mod number;
 mod openb;
 mod read;
 mod records;
+mod requests;
 pub mod spec;
 pub mod steps;
 
 pub use change::apply;
-pub use generate::{Sampler, generate};
+pub use generate::generate;
 pub use inspect::{Arrived, Bin, Group, Mix, Quantiles, SizeRow, Statistics};
 pub use jobs::NEVER_RAN;
 pub use merge::merge;
 pub use native::{BROKEN_GANG, write_native};
 pub use openb::{NodeRow, PENDING, read_nodes};
 pub use read::{Counts, Loaded, open, read};
+pub use requests::{open_requests, read_requests};
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use crate::cluster::spec::{ClusterSpec, Gpus, NodeGroup};
 use crate::diag::Diagnostic;
 use crate::partition::nos::Tables;
 use crate::partition::spec::{Geometries, PartitionerSpec};
+use crate::perf::service::{Arrivals, Cost, Requests, Service};
 use crate::scenario;
 use crate::scenario::resolved::{Scenario, WorkloadSpec};
 use crate::sched::spec::KubeSpec;
@@ -35,6 +36,7 @@ pub struct Inputs {
 pub(super) struct Cache {
     files: BTreeMap<String, Arc<Loaded>>,
     made: Vec<(Recipe, Made)>,
+    requests: BTreeMap<String, (Arc<Requests>, String)>,
 }
 
 /// What a workload is made from.
@@ -162,10 +164,7 @@ impl Inputs {
             }
         };
         match &source.sha256 {
-            Some(hash) if *hash != loaded.sha256 => Err(vec![
-                Diagnostic::error("changed-trace", &source.file, format!("has SHA-256 {}, not {hash}", loaded.sha256))
-                    .help("the file changed since the scenario was resolved: bring the old one back, or remove `sha256`"),
-            ]),
+            Some(hash) if *hash != loaded.sha256 => Err(vec![changed(&source.file, hash, &loaded.sha256)]),
             _ => Ok(loaded),
         }
     }
@@ -186,6 +185,42 @@ impl Inputs {
         kube.api = kube.api.or(api);
         (kube.config, kube.scheduler_name) = (None, None);
         Ok(())
+    }
+
+    /// Reads the traces of requests, and fills in where they lie and their hashes.
+    pub(super) fn services(
+        &self,
+        services: &mut BTreeMap<String, Service>,
+        cache: &mut Cache,
+    ) -> Result<(), Vec<Diagnostic>> {
+        let mut errors: Vec<Diagnostic> = Vec::new();
+        for service in services.values_mut() {
+            let tokens = matches!(service.cost, Cost::Tokens(_));
+            let Arrivals::Trace(trace) = &mut service.arrivals else { continue };
+            let key = format!("{tokens} {} {} {} {}", trace.file, trace.arrival, trace.prompt, trace.output);
+            let (requests, hash) = match cache.requests.get(&key) {
+                Some(known) => known.clone(),
+                None => match trace::open_requests(trace, tokens, &self.path(&trace.file)) {
+                    Ok((requests, hash)) => {
+                        let read = (Arc::new(requests), hash);
+                        cache.requests.insert(key, read.clone());
+                        read
+                    }
+                    Err(more) => {
+                        errors.extend(more.into_iter().filter(|e| !errors.contains(e)).collect::<Vec<_>>());
+                        continue;
+                    }
+                },
+            };
+            match &trace.sha256 {
+                Some(wanted) if *wanted != hash => errors.push(changed(&trace.file, wanted, &hash)),
+                _ => {
+                    trace.file = self.resolved(&trace.file);
+                    (trace.sha256, trace.requests) = (Some(hash), Some(requests));
+                }
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
     /// Reads a partitioner's table of geometries, and fills in where it lies.
@@ -242,6 +277,11 @@ impl Inputs {
         }
         if errors.is_empty() { Ok(nodes) } else { Err(errors) }
     }
+}
+
+fn changed(file: &str, wanted: &str, found: &str) -> Diagnostic {
+    Diagnostic::error("changed-trace", file, format!("has SHA-256 {found}, not {wanted}"))
+        .help("the file changed since the scenario was resolved: bring the old one back, or remove `sha256`")
 }
 
 /// What became of the rows of a file, where not all became pods.

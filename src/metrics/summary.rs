@@ -69,6 +69,7 @@ pub fn summarize(frame: &Frame<'_>, log: &PodLog, levels: &Levels<'_>, attempts:
         useful_gpu_hours,
         gpu_time: levels.gpu_time(),
         failures: levels.failures(),
+        services: Vec::new(),
         recuts: levels.recuts(),
         attempts,
         bound: log.lines().iter().filter(|line| line.was_bound()).count() as u64,

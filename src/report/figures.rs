@@ -6,8 +6,8 @@
 //! has short waits for that very reason, so only variants that serve about as many pods as the
 //! best-serving one are compared by waits ([`comparable`]).
 
-use super::human::{self, NONE, count, level, list, percent, seconds};
-use crate::metrics::{Counts, GpuTime, Group, Sample, Summary, VariantResult};
+use super::human::{self, NONE, count, fine_percent, level, list, percent, seconds};
+use crate::metrics::{Counts, GpuTime, Group, Holds, InTime, Sample, Summary, VariantResult};
 
 /// Which way a figure gets better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +125,23 @@ fn gpu_time(summary: &Summary, part: fn(&GpuTime) -> f64) -> Option<f64> {
     (time.total != 0.0).then(|| part(time) / time.total)
 }
 
+/// The longest 99th percentile of latency of the services.
+pub(super) fn slowest(summary: &Summary) -> Option<f64> {
+    let served = summary.services.iter().filter(|service| service.served != 0);
+    served.map(|service| service.latency_s.p99).max_by(f64::total_cmp)
+}
+
+/// The least share of requests in time of the services that have a target.
+pub(super) fn in_time(summary: &Summary) -> Option<f64> {
+    summary.services.iter().filter_map(|service| service.target?.share).min_by(f64::total_cmp)
+}
+
+/// Requests that were lost, of all services.
+pub(super) fn requests_lost(summary: &Summary) -> Option<f64> {
+    let lost = summary.services.iter().map(|service| service.lost).sum::<u64>();
+    (!summary.services.is_empty()).then_some(lost as f64)
+}
+
 use Shown::{Always, NonZero, Wide};
 
 macro_rules! column {
@@ -181,7 +198,7 @@ pub(super) const COLUMNS: &[Column] = &[
     column!("compute", "held", "GPU compute held", Wide, Neither, level, |s| Some(s.gpu_compute.mean)),
     column!("memory", "held", "GPU memory held", Wide, Neither, level, |s| Some(s.gpu_memory.mean)),
     column!("GPUs", "useful", "useful", Always(1), More, percent, |s| gpu_time(s, |t| t.useful)),
-    column!("GPUs", "lost", "lost", Wide, Neither, percent, |s| gpu_time(s, |t| t.lost)),
+    column!("GPUs", "lost", "lost work", Wide, Neither, percent, |s| gpu_time(s, |t| t.lost)),
     column!("GPUs", "stalled", "stalled", Wide, Neither, percent, |s| gpu_time(s, |t| t.stalled)),
     column!("GPUs", "slowed", "slowed", Wide, Neither, percent, |s| gpu_time(s, |t| t.slowed)),
     column!("GPUs", "unneeded", "unneeded", Wide, Neither, percent, |s| gpu_time(s, |t| t.unneeded)),
@@ -200,6 +217,9 @@ pub(super) const COLUMNS: &[Column] = &[
     column!("waited", "", "waited", Wide, LessIfServed, percent, |s| waited(s)),
     sample!("slow-", "down", "slowdown", Always(4), ratio, slowdown.mean),
     sample!("slowdown", "p95", "slowdown", Wide, ratio, slowdown.p95),
+    column!("requests", "in time", "in time", NonZero(1), More, fine_percent, |s| in_time(s)),
+    column!("latency", "p99", "latency", Wide, Less, seconds, |s| slowest(s)),
+    column!("requests", "lost", "requests lost", Wide, Less, level, |s| requests_lost(s)),
     pods!("pods", "", "pods", Wide, Neither, |c| c.total),
     pods!("finished", "", "finished", Always(0), More, |c| c.finished),
     pods!("running", "", "running", Wide, Neither, |c| c.running),
@@ -280,8 +300,57 @@ fn short(variant: &VariantResult) -> String {
 /// The answer in a few sentences, from the figures.
 pub(super) fn answer(variants: &[VariantResult]) -> Vec<String> {
     let mut sentences = findings(variants);
+    sentences.extend(targets(variants));
     sentences.extend(replications(variants));
     sentences
+}
+
+/// A sentence for each service that has a target: under which variants it holds.
+fn targets(variants: &[VariantResult]) -> Vec<String> {
+    let mut classes: Vec<&str> = Vec::new();
+    for class in variants.iter().flat_map(VariantResult::services) {
+        if !classes.contains(&class) {
+            classes.push(class);
+        }
+    }
+    classes.into_iter().filter_map(|class| target(variants, class)).collect()
+}
+
+fn target(variants: &[VariantResult], class: &str) -> Option<String> {
+    let of = |v: &VariantResult| v.summary.service(class)?.target;
+    let InTime { quantile, within_s, .. } = variants.iter().find_map(of)?;
+    let what = format!("{} of the requests to {class} within {}", fine_percent(quantile), seconds(within_s));
+    let alike = |v: &VariantResult| {
+        of(v).is_some_and(|target| (target.quantile, target.within_s) == (quantile, within_s))
+    };
+    if !variants.iter().all(|v| alike(v) || of(v).is_none()) {
+        return Some(format!("The targets of {class} differ; the table of requests has them."));
+    }
+    let with = |holds: Holds| -> Vec<String> {
+        let those = variants.iter().filter(|v| v.holds(class) == Some(holds));
+        let share = |v: &VariantResult| v.mean(|s| s.service(class)?.target?.share);
+        let one = |v: &VariantResult| match (holds, share(v)) {
+            (_, None) => format!("{} (no requests)", short(v)),
+            (Holds::Met, Some(_)) => short(v),
+            (_, Some(share)) => format!("{} ({})", short(v), fine_percent(share)),
+        };
+        those.map(one).collect()
+    };
+    let [met, missed, undecided] = [Holds::Met, Holds::Missed, Holds::Undecided].map(with);
+    if let [one] = variants {
+        let share = one.mean(|s| s.service(class)?.target?.share).map_or(NONE.to_owned(), fine_percent);
+        let word = one.holds(class)?.word();
+        return Some(format!("The target of {what} is {word}: {share} are."));
+    }
+    let mut parts = Vec::new();
+    for (names, verb) in
+        [(&met, "is met under"), (&missed, "is missed under"), (&undecided, "is undecided under")]
+    {
+        if !names.is_empty() {
+            parts.push(format!("{verb} {}", list(names)));
+        }
+    }
+    Some(format!("The target of {what} {}.", parts.join("; it ")))
 }
 
 /// What is a mean of several runs, and what is not.

@@ -5,11 +5,11 @@
 //! ([`super::svg`]) and are the only thing put in as it is.
 
 use super::figures::{answer, best, columns};
-use super::human::{count, level, list, percent, seconds};
+use super::human::{count, fine_percent, level, list, percent, seconds};
 use super::{
     Page, Picture, allocation, chart, compared, definition, definitions, gpu_time, queue, slices, waits,
 };
-use crate::metrics::{Counts, Failures, Group, Refusal, Summary, VariantResult};
+use crate::metrics::{Counts, Failures, Group, Holds, Refusal, ServiceFigures, Summary, VariantResult};
 use crate::perf::Printed;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -34,6 +34,7 @@ pub fn html(page: &Page) -> String {
                 main {
                     (header(page))
                     (comparison(page))
+                    (requests(&page.variants))
                     (evidence(page))
                     @for (at, variant) in page.variants.iter().enumerate() {
                         (details(at + 1, variant, page.variants.len() <= OPEN))
@@ -154,6 +155,77 @@ fn heading(head: &str, aspect: &str) -> String {
     match head.strip_suffix('-') {
         Some(half) => format!("{half}{aspect}"),
         None => format!("{head} {aspect}").trim().to_owned(),
+    }
+}
+
+/// A figure of a service.
+type OfService = fn(&ServiceFigures) -> f64;
+const REQUESTS: [OfService; 2] = [|s| s.requests as f64, |s| s.lost as f64];
+const LATENCIES: [OfService; 4] =
+    [|s| s.latency_s.mean, |s| s.latency_s.p50, |s| s.latency_s.p95, |s| s.latency_s.p99];
+
+/// What became of requests to pods that serve, under each variant.
+fn requests(variants: &[VariantResult]) -> Markup {
+    let sign = |holds: Holds| match holds {
+        Holds::Met => "✓",
+        Holds::Missed => "✗",
+        Holds::Undecided => "?",
+    };
+    let rows = variants.iter().flat_map(|v| v.summary.services.iter().map(move |s| (v, s)));
+    let of = |v: &VariantResult, class: &str, figure: OfService| {
+        v.mean(|s| s.service(class).map(figure)).unwrap_or(0.0)
+    };
+    html! {
+        @if variants.iter().any(|v| !v.summary.services.is_empty()) {
+            section {
+                h2 { "Requests" }
+                div.scroll { table {
+                    thead { tr {
+                        th scope="col" { "variant" }
+                        th scope="col" { "class" }
+                        th.n scope="col" { "requests" }
+                        th.n scope="col" { (term("lost", "requests lost")) }
+                        th.n scope="col" { (term("latency mean", "latency")) }
+                        @for name in ["p50", "p95", "p99"] { th.n scope="col" { (name) } }
+                        th scope="col" { "target" }
+                        th.n scope="col" { (term("in time", "in time")) }
+                        th scope="col" { "holds" }
+                    } }
+                    tbody { @for (v, s) in rows { tr {
+                        th scope="row" { (v.name) }
+                        td { (s.class) }
+                        @for figure in REQUESTS {
+                            td.n { (level(of(v, &s.class, figure))) }
+                        }
+                        @for figure in LATENCIES {
+                            td.n { @if s.served == 0 { "-" } @else { (seconds(of(v, &s.class, figure))) } }
+                        }
+                        @match s.target {
+                            None => { td { "-" } td.n { "-" } td { "-" } }
+                            Some(target) => {
+                                td { (fine_percent(target.quantile)) " in " (seconds(target.within_s)) }
+                                td.n {
+                                    (v.mean(|x| x.service(&s.class)?.target?.share).map_or("-".to_owned(), fine_percent))
+                                    @if let Some(i) = v.interval(|x| x.service(&s.class)?.target?.share) {
+                                        br; (term("±", "±")) " " (format!("{:.2}%", 100.0 * i.half_width))
+                                    }
+                                }
+                                td { @if let Some(holds) = v.holds(&s.class) { (sign(holds)) "\u{a0}" (holds.word()) } }
+                            }
+                        }
+                    } } }
+                } }
+                p.fine {
+                    "Requests come to each pod whether it has a place or not; those that come without one are lost, and \
+                     count as late. A target holds where at least its share of the requests is answered in time"
+                    @if variants.iter().any(|v| 1 < v.replications.len()) {
+                        ": met or missed where the whole 95% interval of the share says so, else undecided, which counts as no"
+                    }
+                    ". On a time-sliced GPU a request takes turns with the pods that are busy when it starts; otherwise it goes \
+                     as fast as its pod at each moment. To their neighbours, pods that serve are always busy."
+                }
+            }
+        }
     }
 }
 

@@ -49,6 +49,15 @@ pub(super) fn percent(share: f64) -> String {
     }
 }
 
+/// A share of requests, to a hundredth of a percent and rounded down, so that what misses 99 % does not read
+/// as 99 %: `98.99%`.
+pub(super) fn fine_percent(share: f64) -> String {
+    // 0.29 × 100 is less than 29 in floats.
+    let hundredths = libm::floor(share * 1e4 + 1e-7);
+    let text = format!("{:.2}", hundredths / 100.0);
+    format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
 /// `one pod`, `3 pods`.
 pub(super) fn pods(n: u64) -> String {
     if n == 1 { "1 pod".to_owned() } else { format!("{} pods", count(n)) }
@@ -90,6 +99,9 @@ mod tests {
         }
         for (share, text) in [(0.0, "0%"), (0.001, "<1%"), (0.854, "85%"), (0.9999, ">99%"), (1.0, "100%")] {
             assert_eq!(percent(share), text);
+        }
+        for (share, text) in [(0.98999, "98.99%"), (0.99, "99%"), (0.29, "29%"), (1.0, "100%"), (0.0, "0%")] {
+            assert_eq!(fine_percent(share), text);
         }
         assert_eq!([0, 999, 1_000, 10_866, 1_234_567].map(count).join(" "), "0 999 1,000 10,866 1,234,567");
         assert_eq!(list(&["a", "b", "c", "d", "e"]), "a, b, c and 2 more");

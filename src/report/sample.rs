@@ -70,6 +70,7 @@ pub(super) fn variant(name: &str, share: f64, wait: f64, never_fit: u64) -> Vari
             useful_gpu_hours: 4_321.5,
             gpu_time: gpu_time(share),
             failures: None,
+            services: Vec::new(),
             recuts: None,
             fairness: Fairness { namespaces: None, classes: Some(0.875) },
             attempts: 31_234,

@@ -27,6 +27,11 @@ pub fn summary(page: &Page) -> Value {
         }
         entry.insert("notes".to_owned(), json!(v.notes));
         entry.insert("summary".to_owned(), tree(&v.summary));
+        let held = v.services().filter_map(|class| Some((class.to_owned(), json!(v.holds(class)?))));
+        let held: Map<String, Value> = held.collect();
+        if !held.is_empty() {
+            entry.insert("targets".to_owned(), Value::Object(held));
+        }
         entry.extend(replications(v).map(|of| ("replications".to_owned(), tree(&of))));
         Value::Object(entry)
     });

@@ -8,6 +8,7 @@ use crate::partition::spec::{Choice, PartitionerSpec};
 use crate::perf::assign::Assign;
 use crate::perf::failures::Failures;
 use crate::perf::recut::{Path, Recut};
+use crate::perf::service::Service;
 use crate::perf::{Behavior, Mig, Mps, PairRow, TimeSlicing};
 use crate::sched::spec::{Profile, SchedulerSpec, Ties};
 use crate::trace::spec::{Changes, Generate, Source};
@@ -212,6 +213,9 @@ pub struct ModelsSpec {
     pub failures: Option<Failures>,
     /// How long re-cuts take.
     pub recut: Recut,
+    /// Requests to the pods that serve, by class.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub services: BTreeMap<String, Service>,
 }
 
 impl Default for ModelsSpec {
@@ -229,6 +233,7 @@ impl Default for ModelsSpec {
             pairs: Vec::new(),
             failures: None,
             recut: Recut::default(),
+            services: BTreeMap::new(),
         }
     }
 }
@@ -250,7 +255,8 @@ impl ModelsSpec {
         let residuals = self.mps.residual != 0.0 || self.time_slicing.residual != 0.0;
         let faults = |f: &Failures| f.gpu.per_day != 0.0 || f.node.per_day != 0.0;
         let drawn = self.assign.iter().any(|rule| 1 < rule.to.names().count());
-        self.sharing && residuals
+        !self.services.is_empty()
+            || self.sharing && residuals
             || self.are_on() && drawn
             || self.failures.as_ref().is_some_and(faults)
             || self.all().any(|b| b.life.crashes_per_hour != 0.0)

@@ -641,9 +641,9 @@ static MIX: Choice = Choice {
     ],
 };
 
-static LAW: Choice = Choice {
+pub(super) static LAW: Choice = Choice {
     name: "a law of durations",
-    doc: "How long pods run, all given by the mean.",
+    doc: "How long something takes, all given by the mean.",
     alternatives: &[
         Alternative::with("constant", Kind::Object(&CONSTANT), "Always the mean."),
         Alternative::with("exponential", Kind::Object(&EXPONENTIAL), "Exponential."),

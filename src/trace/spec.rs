@@ -3,6 +3,7 @@
 //! Plain values with every default filled in. They are written into `scenario.resolved.yaml` in the
 //! same words that a scenario reads, so field and variant names here are its keys.
 
+pub use crate::stats::law::Law;
 use crate::units::{Mib, MilliCpu, Span, Time};
 use serde::Serialize;
 
@@ -299,50 +300,4 @@ impl ProfileMix {
             ProfileMix::Weights(weights) => weights,
         }
     }
-}
-
-/// A law of non-negative spans, all given by their mean.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Law {
-    /// Always the mean.
-    Constant {
-        /// Mean.
-        mean: Span,
-    },
-    /// Exponential.
-    Exponential {
-        /// Mean.
-        mean: Span,
-    },
-    /// Sum of `stages` exponentials: squared coefficient of variation 1/stages.
-    Erlang {
-        /// Mean.
-        mean: Span,
-        /// 1 or more.
-        stages: u32,
-    },
-    /// Two-phase hyperexponential with balanced means.
-    Hyperexponential {
-        /// Mean.
-        mean: Span,
-        /// Squared coefficient of variation, 1 or more.
-        scv: f64,
-    },
-    /// Log-normal.
-    Lognormal {
-        /// Mean.
-        mean: Span,
-        /// Squared coefficient of variation, above 0.
-        scv: f64,
-    },
-    /// Pareto cut at `max` (inverse CDF of the truncated law): heavy-tailed work.
-    Pareto {
-        /// Mean of the untruncated law.
-        mean: Span,
-        /// Tail index, above 1; 1.5 is heavy.
-        shape: f64,
-        /// No draw is longer.
-        max: Span,
-    },
 }

@@ -5,6 +5,7 @@ use super::*;
 use crate::diag::Diagnostic;
 use crate::id::PodId;
 use crate::rng::Stream;
+use crate::stats::law::Sampler;
 use crate::units::{Mib, MilliCpu, Span, Time};
 use crate::workload::{Builder, Constraint, Demand, GpuDemand, PodRow, Toleration, Workload};
 use proptest::prelude::*;

@@ -112,4 +112,9 @@ const LENGTHS: &[(&str, u64)] = &[
     ("repair crews N=10 r=1", 150_000),
     ("repair crews N=64 r=4", 150_000),
     ("repair crews N=8 r=8", 150_000),
+    ("services M/M/1 ρ=.5", 150_000),
+    ("services M/M/1 ρ=.8", 170_000),
+    ("services M/D/1 ρ=.8", 150_000),
+    ("services M/H2/1 ρ=.5 scv=4", 170_000),
+    ("services M/M/4 ρ=.8", 150_000),
 ];

@@ -16,6 +16,7 @@
 #![expect(clippy::print_stdout, reason = "the tables of a full run are read by people")]
 
 mod lengths;
+mod services;
 mod sharing;
 mod tables;
 

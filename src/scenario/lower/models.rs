@@ -1,10 +1,12 @@
 //! From the keys of the models to their parameters.
 
+use super::workload::{chosen, sha256};
 use super::{Context, words};
 use crate::diag::nearest;
 use crate::perf::assign::{As, Assign, GpuKind, Which};
 use crate::perf::failures::{Checkpoint, Failures, GpuFaults, Life, NodeFaults, RepairLaw};
 use crate::perf::recut::{Call, Manager, Path, Recut};
+use crate::perf::service::{Arrivals, Cost, RequestTrace, Service, Target, Tokens};
 use crate::perf::{Behavior, FaultDomain, Mig, Mps, PairMode, PairRow, Threads, TimeSlicing};
 use crate::scenario::resolved::ModelsSpec;
 use crate::units::{Mib, Span};
@@ -59,6 +61,8 @@ impl<'a> Lower<Context<'a>> for ModelsSpec {
             let pairs = r.take("pairs", context);
             let failures = r.optional("failures", context);
             let recut = r.take("recut", context);
+            let services: Option<Item> = r.take("services", context);
+            let services = services.and_then(|item| by_class(item, context));
             life?;
             let (behaviors, assign) = assigned?;
             Some(ModelsSpec {
@@ -73,6 +77,7 @@ impl<'a> Lower<Context<'a>> for ModelsSpec {
                 pairs: pairs?,
                 failures: failures?,
                 recut: recut?,
+                services: services?,
             })
         })
     }
@@ -424,6 +429,147 @@ impl<'a> Lower<Context<'a>> for NodeFaults {
             let repair = r.take("repair", context);
             let evicted_after = r.take("evicted_after", context);
             Some(NodeFaults { per_day: per_day?, repair: repair?, evicted_after: evicted_after? })
+        })
+    }
+}
+
+fn by_class(item: Item, context: &mut Context<'_>) -> Option<BTreeMap<String, Service>> {
+    let Value::Map(entries) = item.value else { return None };
+    let made: Vec<Option<(String, Service)>> = entries
+        .into_iter()
+        .map(|(key, _, item)| Some((key.to_string(), Service::lower(item, context)?)))
+        .collect();
+    made.into_iter().collect()
+}
+
+impl<'a> Lower<Context<'a>> for Service {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        let at = item.at.clone();
+        record(item, |r| {
+            let tokens_at = r.place("tokens");
+            let request = r.optional("request", context);
+            let tokens: Option<Option<Tokens>> = r.optional("tokens", context);
+            let arrivals: Option<Arrivals> = r.take("arrivals", context);
+            let concurrency = r.take("concurrency", context);
+            let target = r.optional("target", context);
+            let cost = match (request?, tokens?) {
+                (Some(law), None) => Cost::Law(law),
+                (None, Some(tokens)) => Cost::Tokens(tokens),
+                (request, _) => {
+                    let problem = match request {
+                        Some(_) => Problem::new(
+                            "bad-value",
+                            &at,
+                            "`request` and `tokens` both say what a request costs",
+                        ),
+                        None => Problem::new("missing-key", &at, "nothing says what a request costs"),
+                    };
+                    let help =
+                        "give `request: {exponential: {mean: 50ms}}`, or `tokens: {like: 7g.40gb-14b}`";
+                    context.complain(problem.help(help));
+                    return None;
+                }
+            };
+            let arrivals = arrivals?;
+            if let (Cost::Tokens(Tokens { prompt, output, .. }), Arrivals::Poisson { .. }) =
+                (&cost, &arrivals)
+                && (prompt.is_none() || output.is_none())
+            {
+                let problem =
+                    Problem::new("missing-key", &tokens_at, "nothing says how many tokens a request has");
+                context.complain(problem.help("give `prompt` and `output`, or take the arrivals of a trace"));
+                return None;
+            }
+            Some(Service { cost, arrivals, concurrency: concurrency?, target: target? })
+        })
+    }
+}
+
+fn measured(word: &str) -> Tokens {
+    let named = Tokens::NAMED.into_iter().find(|(name, _)| *name == word);
+    named.expect("the table has the model's names").1
+}
+
+impl<'a> Lower<Context<'a>> for Tokens {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        if let Value::Choice(word, _) = item.value {
+            return Some(measured(word));
+        }
+        let at = item.at.clone();
+        record(item, |r| {
+            let like: Option<Option<Item>> = r.optional("like", context);
+            let like = like?.and_then(chosen).map(|(word, _)| measured(word));
+            let own = ["prefill", "per_prompt_token", "per_token", "per_request"]
+                .map(|key| r.optional::<Span, _>(key, context));
+            let slices: Option<Option<u32>> = r.optional("slices", context);
+            let prompt = r.optional("prompt", context);
+            let output = r.optional("output", context);
+            let [prefill, per_prompt_token, per_token, per_request] = own;
+            let own = [prefill?, per_prompt_token?, per_token?, per_request?];
+            let theirs = like.map(|t| [t.prefill, t.per_prompt_token, t.per_token, t.per_request]);
+            let of = |i: usize| own[i].or(theirs.map(|theirs| theirs[i]));
+            let (Some(prefill), Some(per_prompt_token), Some(per_token), Some(per_request)) =
+                (of(0), of(1), of(2), of(3))
+            else {
+                let message = "costs of tokens need `prefill`, `per_prompt_token`, `per_token` and `per_request`, or `like`";
+                context.complain(Problem::new("missing-key", &at, message).help("`{like: 7g.40gb-14b}`"));
+                return None;
+            };
+            Some(Tokens {
+                prefill,
+                per_prompt_token,
+                per_token,
+                per_request,
+                slices: slices?.or(like.and_then(|like| like.slices)),
+                prompt: prompt?,
+                output: output?,
+            })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for Arrivals {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        let (word, value) = chosen(item)?;
+        let value = value.expect("every stream has parameters");
+        match word {
+            "poisson" => {
+                record(value, |r| Some(Arrivals::Poisson { per_second: r.take("per_second", context)? }))
+            }
+            "trace" => Some(Arrivals::Trace(RequestTrace::lower(value, context)?)),
+            other => panic!("a stream of its table, not `{other}`"),
+        }
+    }
+}
+
+impl<'a> Lower<Context<'a>> for RequestTrace {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let file = context.file(r);
+            let arrival = r.take("arrival", context);
+            let prompt = r.take("prompt", context);
+            let output = r.take("output", context);
+            let speed = r.take("speed", context);
+            let sha256 = sha256(r, context);
+            Some(RequestTrace {
+                file: file?,
+                arrival: arrival?,
+                prompt: prompt?,
+                output: output?,
+                speed: speed?,
+                sha256: sha256?,
+                requests: None,
+            })
+        })
+    }
+}
+
+impl<'a> Lower<Context<'a>> for Target {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        record(item, |r| {
+            let quantile = r.take("quantile", context);
+            let within = r.take("within", context);
+            Some(Target { quantile: quantile?, within: within? })
         })
     }
 }

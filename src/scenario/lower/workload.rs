@@ -209,7 +209,7 @@ impl<'a> Lower<Context<'a>> for Source {
     }
 }
 
-fn sha256(record: &mut Record, context: &mut Context<'_>) -> Option<Option<String>> {
+pub(super) fn sha256(record: &mut Record, context: &mut Context<'_>) -> Option<Option<String>> {
     let at = record.place("sha256");
     let Some(text): Option<String> = record.optional("sha256", context)? else { return Some(None) };
     if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {

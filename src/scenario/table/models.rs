@@ -1,5 +1,6 @@
 //! Keys of the models: how fast pods run on slices and beside neighbours, what breaks, what is kept.
 
+use super::LAW;
 use crate::yaml::{Alternative, Choice, Interval, Key, Kind, List, Object};
 
 const SHARE: Kind = Kind::Number(Interval::at_least(0.0).to(1.0));
@@ -41,6 +42,12 @@ pub(super) static MODELS: Object = Object {
             "failures",
             Kind::Object(&FAILURES),
             "faults of GPUs and nodes, and repairs; {} takes the defaults",
+        ),
+        Key::default(
+            "services",
+            Kind::Map(&Kind::Object(&SERVICE)),
+            "{}",
+            "requests to pods that serve, by class",
         ),
     ],
 };
@@ -386,5 +393,121 @@ static LAWS: Choice = Choice {
     alternatives: &[
         Alternative::word("exponential", "Exponential with the mean that is given."),
         Alternative::word("constant", "Always as long as is given."),
+    ],
+};
+
+static SERVICE: Object = Object {
+    name: "a service",
+    doc: "Requests to each pod of a class, while it is there: as long as its work takes, which a slow slice stretches \
+          (`report.until` compares over the same time). `request`, or `tokens`.",
+    keys: &[
+        Key::optional("request", Kind::Choice(&LAW), "time of a request on a full GPU of its own"),
+        Key::optional(
+            "tokens",
+            Kind::Either(&[Kind::Object(&TOKENS), Kind::Choice(&MEASURED_TOKENS)]),
+            "cost of a request by its tokens, as a language model's server has it",
+        ),
+        Key::required("arrivals", Kind::Choice(&REQUESTS), "when requests come to a pod"),
+        Key::default(
+            "concurrency",
+            Kind::Integer(1, 10_000),
+            "1",
+            "requests that a pod serves at once; others wait, first come, first served",
+        ),
+        Key::optional("target", Kind::Object(&TARGET), "what the latency is held against"),
+    ],
+};
+
+static TOKENS: Object = Object {
+    name: "the cost of tokens",
+    doc: "A prompt takes `prefill + per_prompt_token × tokens`; each token written `per_token + per_request × N` \
+          while N requests are served. All four, or `like`.",
+    keys: &[
+        Key::optional(
+            "like",
+            Kind::Choice(&MEASURED_TOKENS),
+            "the measurement whose numbers hold where a key is left out",
+        ),
+        Key::optional("prefill", SPAN, "time before the first token, whatever the prompt"),
+        Key::optional("per_prompt_token", SPAN, "time more for each token of the prompt"),
+        Key::optional("per_token", SPAN, "time of a token, whatever the load"),
+        Key::optional("per_request", SPAN, "time more of a token for each request that is served"),
+        Key::optional(
+            "slices",
+            Kind::Integer(1, 7),
+            "compute slices, of 7, of the MIG slice that these were measured on; without it, a full GPU",
+        ),
+        Key::optional("prompt", TOKEN_COUNT, "tokens of a prompt, where no trace says"),
+        Key::optional("output", TOKEN_COUNT, "tokens that a request writes, where no trace says"),
+    ],
+};
+
+const TOKEN_COUNT: Kind = Kind::Integer(0, 100_000_000);
+
+static MEASURED_TOKENS: Choice = Choice {
+    name: "a measured server",
+    doc: "vLLM on a MIG slice of an A100-40GB, with a model of so many parameters.",
+    alternatives: &[
+        Alternative::word("1g.10gb-3b", "3 billion on 1g.10gb."),
+        Alternative::word("2g.10gb-3b", "3 billion on 2g.10gb."),
+        Alternative::word("3g.20gb-7b", "7 billion on 3g.20gb."),
+        Alternative::word("4g.20gb-7b", "7 billion on 4g.20gb."),
+        Alternative::word("7g.40gb-14b", "14 billion on 7g.40gb."),
+    ],
+};
+
+static REQUESTS: Choice = Choice {
+    name: "a stream of requests",
+    doc: "When requests come to each pod, from its own arrival on.",
+    alternatives: &[
+        Alternative::with("poisson", Kind::Object(&POISSON_REQUESTS), "Independent exponential gaps."),
+        Alternative::with(
+            "trace",
+            Kind::Object(&REQUEST_TRACE),
+            "As a file says, again and again, each pod from a place of its own in it.",
+        ),
+    ],
+};
+
+static POISSON_REQUESTS: Object = Object {
+    name: "Poisson requests",
+    doc: "Independent exponential gaps.",
+    keys: &[Key::required("per_second", ABOVE_ZERO, "mean number of requests to a pod in a second")],
+};
+
+static REQUEST_TRACE: Object = Object {
+    name: "a trace of requests",
+    doc: "CSV with a header; the names of columns are those of Azure's LLM inference trace of 2023.",
+    keys: &[
+        Key::required("file", Kind::Path, "path relative to the scenario, with `${NAME}` for variables"),
+        Key::default(
+            "arrival",
+            Kind::Line,
+            "TIMESTAMP",
+            "column of the moments: seconds from any zero, or dates as `2023-11-16 18:17:03.97`",
+        ),
+        Key::default("prompt", Kind::Line, "ContextTokens", "column of a prompt's tokens; read for `tokens`"),
+        Key::default(
+            "output",
+            Kind::Line,
+            "GeneratedTokens",
+            "column of the tokens written; read for `tokens`",
+        ),
+        Key::default("speed", ABOVE_ZERO, "1", "how many times as fast requests come as in the file"),
+        Key::optional("sha256", Kind::Line, "SHA-256 of the file in hex; another file is refused"),
+    ],
+};
+
+static TARGET: Object = Object {
+    name: "a target of latency",
+    doc: "It is met where at least so many requests are answered in time; lost ones are not.",
+    keys: &[
+        Key::default(
+            "quantile",
+            Kind::Number(Interval::above(0.0).below(1.0)),
+            "0.99",
+            "share of the requests that must be",
+        ),
+        Key::required("within", Kind::Span { positive: true }, "how soon"),
     ],
 };

@@ -256,6 +256,44 @@ fn bad_gpus_are_refused() {
 }
 
 #[test]
+fn bad_services_are_refused() {
+    let service = |keys: &str, expected: &[&str]| {
+        check(&format!("{SMALL}models:\n services: {{a: {{{keys}}}}}\n"), expected);
+    };
+    let line = SMALL.lines().count() + 2;
+    let at = |column: usize, text: &str| format!("{line}:{column} {text}");
+    service(
+        "arrivals: {poisson: {per_second: 1}}",
+        &[&at(
+            16,
+            "missing-key nothing says what a request costs (give `request: {exponential: {mean: 50ms}}`, or `tokens: {like: 7g.40gb-14b}`)",
+        )],
+    );
+    service(
+        "tokens: 7g.40gb-14b, arrivals: {poisson: {per_second: 0}}",
+        &[&at(71, "out-of-range `0` is out of range; it must be above 0 and at most 1000000")],
+    );
+    service(
+        "tokens: {like: 7g.40gb-14b}, arrivals: {poisson: {per_second: 1}}",
+        &[&at(
+            25,
+            "missing-key nothing says how many tokens a request has (give `prompt` and `output`, or take the arrivals of a trace)",
+        )],
+    );
+    service(
+        "tokens: {prefill: 1s}, arrivals: {trace: {file: a}}, target: {within: 0s, quantile: 1}",
+        &[
+            &at(
+                25,
+                "missing-key costs of tokens need `prefill`, `per_prompt_token`, `per_token` and `per_request`, or `like` (`{like: 7g.40gb-14b}`)",
+            ),
+            &at(87, "out-of-range this duration must be above 0"),
+            &at(101, "out-of-range `1` is out of range; it must be above 0 and below 1"),
+        ],
+    );
+}
+
+#[test]
 fn bad_nodes_are_refused() {
     let gpus = "gpus: {model: a100-40gb, count: 1}, mode:";
     check(

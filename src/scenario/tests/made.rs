@@ -14,6 +14,7 @@ use crate::partition::spec::{Choice as NosChoice, Geometries, NosSpec, Partition
 use crate::perf::assign::{As, Assign, GpuKind, Which};
 use crate::perf::failures::{Checkpoint, Failures, GpuFaults, Life, NodeFaults, RepairLaw};
 use crate::perf::recut::{Call, Manager, Path, Recut};
+use crate::perf::service::{Arrivals as RequestArrivals, Cost, RequestTrace, Service, Target, Tokens};
 use crate::perf::{Behavior, FaultDomain, Mig, Mps as PerfMps, PairMode, PairRow, Threads, TimeSlicing};
 use crate::sched::spec::{
     ApiLimits, FitStrategy, GpuChoice, KubeSettings, KubeSpec, Profile, SchedulerSpec, ScoreSpec, Ties,
@@ -535,6 +536,46 @@ fn assigned() -> impl Strategy<Value = (BTreeMap<String, Behavior>, Vec<Assign>)
     )
 }
 
+fn service() -> impl Strategy<Value = Service> {
+    let count = || 0..=100_000_000_u32;
+    let costs = (span_or_none(), span_or_none(), span_or_none(), span_or_none(), of(1..=7_u32));
+    let tokens = (costs, count(), count()).prop_map(
+        |((prefill, per_prompt_token, per_token, per_request, slices), prompt, output)| Tokens {
+            prefill,
+            per_prompt_token,
+            per_token,
+            per_request,
+            slices,
+            prompt: Some(prompt),
+            output: Some(output),
+        },
+    );
+    let cost = prop_oneof![law().prop_map(Cost::Law), tokens.prop_map(Cost::Tokens)];
+    let sha256 = of("[0-9a-f]{64}");
+    let trace = (path(), line(), line(), line(), 0.001..1e6, sha256).prop_map(
+        |(file, arrival, prompt, output, speed, sha256)| RequestTrace {
+            file,
+            arrival,
+            prompt,
+            output,
+            speed,
+            sha256,
+            requests: None,
+        },
+    );
+    let arrivals = prop_oneof![
+        (0.001..1e6).prop_map(|per_second| RequestArrivals::Poisson { per_second }),
+        trace.prop_map(RequestArrivals::Trace)
+    ];
+    let target = (0.001..1.0, span()).prop_map(|(quantile, within)| Target { quantile, within });
+    (cost, arrivals, 1..=10_000_u32, of(target)).prop_map(|(cost, arrivals, concurrency, target)| Service {
+        cost,
+        arrivals,
+        concurrency,
+        target,
+    })
+}
+
 fn models() -> impl Strategy<Value = ModelsSpec> {
     let mig =
         (0.1..2.0, 0.1..=1.0, 0.0..1.0).prop_map(|(kappa, full, residual)| Mig { kappa, full, residual });
@@ -568,6 +609,7 @@ fn models() -> impl Strategy<Value = ModelsSpec> {
     let failures = (gpu, node, law, of(1..100_u32), span_or_none())
         .prop_map(|(gpu, node, law, crews, mps_restart)| Failures { gpu, node, law, crews, mps_restart });
     let classes = btree_map("[a-z]{1,9}", behavior(), 0..3);
+    let services = btree_map("[a-z]{1,9}", service(), 0..3);
     let tables = (mig, mps, slicing, vec(pair, 0..3));
     let call = || (span_or_none(), span_or_none()).prop_map(|(call, each)| Call { call, each });
     let path = select(vec![Path::Agent, Path::MigManager, Path::AtOnce]);
@@ -577,13 +619,13 @@ fn models() -> impl Strategy<Value = ModelsSpec> {
         let (compute_instance, retry, plugin, mps_server, reset) = times;
         Recut { path, create, destroy, compute_instance, retry, plugin, mps_server, manager, reset }
     });
-    (any::<bool>(), behavior(), (classes, assigned()), tables, (of(failures), recut)).prop_map(
+    (any::<bool>(), behavior(), (classes, assigned()), tables, (of(failures), recut, services)).prop_map(
         |(
             sharing,
             default,
             (classes, (behaviors, assign)),
             (mig, mps, time_slicing, pairs),
-            (failures, recut),
+            (failures, recut, services),
         )| {
             ModelsSpec {
                 sharing,
@@ -597,6 +639,7 @@ fn models() -> impl Strategy<Value = ModelsSpec> {
                 pairs,
                 failures,
                 recut,
+                services,
             }
         },
     )
