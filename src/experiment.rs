@@ -624,8 +624,10 @@ impl World {
 
     /// Every number of the models that the run rests on, of the modes that its cluster has.
     fn printed(&self) -> Vec<Printed> {
-        let mut services: Vec<Printed> =
-            self.services.iter().flatten().filter_map(Service::printed).collect();
+        // As the scenario has them: those that run are converted to a full GPU.
+        let named = self.scenario.models.services.iter();
+        let named = named.filter(|(class, _)| self.workload.classes.contains(class));
+        let mut services: Vec<Printed> = named.filter_map(|(_, service)| service.printed()).collect();
         services.dedup();
         let Some(models) = &self.models else { return services };
         let has = |mode: Sharing| self.cluster.classes().iter().any(|class| class.share.sharing() == mode);
