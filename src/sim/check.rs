@@ -124,7 +124,7 @@ impl<'a> Checker<'a> {
             }
             (Grant::Slices(slices), Need::Slices { mask, count }) => {
                 assert!(slices.len() == usize::from(count), "as many slices as asked");
-                for (gpu, slice) in slices {
+                for (gpu, slice) in slices.iter() {
                     let full = self.empty.gpu_full(node)[usize::from(*gpu)];
                     toggle(&mut self.gpu_used[at(*gpu)], full, *slice, mask, take);
                 }
