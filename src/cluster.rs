@@ -431,7 +431,7 @@ impl Cluster {
                 let found = (0..free.len() as u8)
                     .flat_map(|gpu| bits(u64::from(free[usize::from(gpu)] & mask)).map(move |s| (gpu, s)));
                 let slices: Box<[_]> = found.take(usize::from(count)).collect();
-                (slices.len() == usize::from(count)).then_some(Grant::Slices(slices))
+                (slices.len() == usize::from(count)).then_some(Grant::Slices(Box::new(slices)))
             }
         }
     }

@@ -21,7 +21,7 @@ pub use compared::{Compared, TimedStep, compared};
 pub use failures::Failures;
 pub use layouts::{Layouts, SeenLayout};
 pub use levels::{Levels, Window};
-pub use pods::{Fate, Line, PodLog};
+pub use pods::{Fate, Line, Losses, PodLog};
 pub use recuts::{Recuts, Regret};
 pub use service::{Holds, InTime, Latency, Requested, ServiceFigures};
 pub use slices::Slices;

@@ -194,6 +194,7 @@ pub fn run(
         disruptions: Disruptions::new(setup.fate.budgets, setup.planned.len()),
         failures: Breakage::default(),
         recuts: Recuts::default(),
+        leaving: None,
         last: Time::ZERO,
         gated: Gated::new(setup.gates),
         nos: setup.nos.map(|nos| Nos::new(nos, setup.pods.requests, setup.pods.slices)),
@@ -287,6 +288,8 @@ struct World<'a, 'o, O> {
     disruptions: Disruptions,
     failures: Breakage,
     recuts: Recuts,
+    /// The node whose pods go because it goes itself.
+    leaving: Option<NodeId>,
     /// The moment of the last record.
     last: Time,
     gated: Gated<'a>,

@@ -5,6 +5,7 @@ use super::{Failure, Terminal, print};
 use crate::diag::{self, Diagnostic};
 use crate::experiment::{self, Inputs, Run};
 use crate::partition::spec::PartitionerSpec;
+use crate::perf::service::Arrivals;
 use crate::report::{self, Page};
 use crate::scenario::resolved::{Scenario, ScenarioFile};
 use crate::scenario::{self, Known};
@@ -239,8 +240,14 @@ fn never_fit(run: &Run, terminal: &Terminal) {
 
 fn page(file: &ScenarioFile, runs: &[Run]) -> Page {
     let mut hashes: Vec<(String, String)> = Vec::new();
-    for source in file.variants.iter().flat_map(|variant| &variant.workload.traces) {
-        let pair = (source.file.clone(), source.sha256.clone().unwrap_or_default());
+    let pods = file.variants.iter().flat_map(|variant| &variant.workload.traces);
+    let services = file.variants.iter().flat_map(|variant| variant.models.services.values());
+    let requests = services.filter_map(|service| match &service.arrivals {
+        Arrivals::Trace(trace) => Some((&trace.file, &trace.sha256)),
+        Arrivals::Poisson { .. } => None,
+    });
+    for (name, hash) in pods.map(|source| (&source.file, &source.sha256)).chain(requests) {
+        let pair = (name.clone(), hash.clone().unwrap_or_default());
         if !hashes.contains(&pair) {
             hashes.push(pair);
         }

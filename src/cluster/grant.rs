@@ -19,8 +19,9 @@ pub enum Grant {
         /// Index into the class's slices.
         slice: u8,
     },
-    /// Several slices, as (GPU, slice).
-    Slices(Box<[(u8, u8)]>),
+    /// Several slices, as (GPU, slice). Boxed twice, so that this rare case does not make every grant 8
+    /// bytes larger: a run keeps one for each pod.
+    Slices(Box<Box<[(u8, u8)]>>),
 }
 
 impl Grant {

@@ -47,7 +47,7 @@ fn write_run(run: &Run, csv: &mut csv::Writer<&mut dyn Write>) -> io::Result<()>
     for (index, line) in run.log.lines().iter().enumerate() {
         let id = PodId::of(index);
         let pod = &workload.pods[index];
-        let ran = line.was_bound();
+        let (ran, losses) = (line.was_bound(), run.log.losses(id));
         let gone = line.fate.has_left();
         let when = |shown: bool, time: Time| if shown { seconds(time.0) } else { String::new() };
         let request = pods.request(id).gpu.map_or_else(String::new, |gpu| {
@@ -67,18 +67,18 @@ fn write_run(run: &Run, csv: &mut csv::Writer<&mut dyn Write>) -> io::Result<()>
             &seconds(pod.arrival.0),
             &when(ran, line.bound),
             &when(gone, line.left),
-            &line.wait().map_or_else(String::new, |wait| seconds(wait.0)),
-            &if ran && gone { seconds(line.ran.0) } else { String::new() },
+            &run.log.wait(id, pod.arrival).map_or_else(String::new, |wait| seconds(wait.0)),
+            &if ran && gone { seconds(run.log.ran(id).0) } else { String::new() },
             line.fate.word(),
             if ran { cluster.name(line.node) } else { "" },
             &if ran { gpus(&line.grant, &cluster.class(line.node).share) } else { String::new() },
             &request,
             &line.reason.map_or_else(String::new, |reason| run.log.reasons.text(reason)),
             &line.attempts.to_string(),
-            &line.evictions.to_string(),
+            &losses.evictions.to_string(),
             &line.last_reason.map_or_else(String::new, |reason| run.log.reasons.text(reason)),
-            &line.failures.to_string(),
-            &seconds(line.lost.0),
+            &losses.failures.to_string(),
+            &seconds(losses.work.0),
             &run.log.gated(id).map_or_else(String::new, |held| seconds(held.0)),
         ];
         csv.write_record(row)?;

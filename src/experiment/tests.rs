@@ -37,7 +37,7 @@ fn lives(run: &Run) -> Vec<(String, Span, Option<Span>, u32, String, String)> {
     let lines = run.log.lines().iter().enumerate();
     let life = |(i, line): (usize, &crate::metrics::Line)| {
         let pod = &workload.pods[i];
-        let wait = line.wait().expect("every pod is served");
+        let wait = run.log.wait(PodId::of(i), pod.arrival).expect("every pod is served");
         let (first, last) = (text(line.reason), text(line.last_reason));
         let class = workload.classes[pod.class.index()].clone();
         (class, wait, run.log.gated(PodId::of(i)), line.attempts, first, last)
@@ -75,7 +75,7 @@ fn a_pod_that_is_evicted_is_created_with_its_gates_again() {
                    cluster: {events: [{at: 5m, nodes: [n], do: drain}, {at: 6m, nodes: [n], do: uncordon}]}\n",
     );
     for (i, (_, wait, gated, ..)) in lives(&run).into_iter().enumerate() {
-        assert_eq!(run.log.lines()[i].evictions, 1);
+        assert_eq!(run.log.losses(PodId::of(i)).evictions, 1);
         // Gated from the start, and again once the Job controller had made it anew, 10 s after its eviction.
         assert_eq!(gated, Some(Span::from_secs(120)));
         // A minute behind its gates, 10 s away, a minute behind them again; not the time it ran in between.

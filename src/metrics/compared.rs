@@ -53,7 +53,7 @@ pub fn compared(frame: &Frame<'_>, log: &PodLog, steps: &[TimedStep]) -> Vec<Com
                 let of_class = wanted.is_none_or(|class| class == Some(pod.class.index()));
                 of_class && line.fate == Fate::Finished
             })
-            .map(|(id, _, line)| (line.ran, frame.workload.truths[id.index()].work))
+            .map(|(id, ..)| (log.ran(id), frame.workload.truths[id.index()].work))
             .filter(|(_, work)| 0 < work.0)
             .map(|(ran, work)| ran.0 as f64 / work.0 as f64)
             .collect();

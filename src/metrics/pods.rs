@@ -54,17 +54,13 @@ impl Fate {
     }
 }
 
-/// One pod's life. 96 bytes.
+/// One pod's life but for what only those have that lost a place ([`Losses`]). 56 bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Line {
     /// When it was first bound; meaningful once it ran.
     pub bound: Time,
     /// When it left; meaningful once it did, and until then when it last began to wait or to run.
     pub left: Time,
-    /// All the time it has waited, also after it lost a place, until it last began to run or left.
-    pub waited: Span,
-    /// All the time it has had a place, until it last lost it.
-    pub ran: Span,
     /// Where it ran.
     pub node: NodeId,
     /// On what.
@@ -75,12 +71,6 @@ pub struct Line {
     pub last_reason: Option<ReasonId>,
     /// Attempts to place it that are told of.
     pub attempts: u32,
-    /// Times it was evicted: by a pod of higher priority, a drain, a taint, a re-cut or its node's leaving.
-    pub evictions: u32,
-    /// Times it failed: by itself, with a neighbour, a GPU or a node.
-    pub failures: u32,
-    /// Work done that it had to do again, as time alone on a full GPU.
-    pub lost: Span,
     /// Where it stands.
     pub fate: Fate,
 }
@@ -91,12 +81,21 @@ impl Line {
     pub fn was_bound(&self) -> bool {
         matches!(self.fate, Fate::Running | Fate::Finished)
     }
+}
 
-    /// All the time it waited for places, of one that has, or had to its end, the last of them.
-    #[must_use]
-    pub fn wait(&self) -> Option<Span> {
-        self.was_bound().then_some(self.waited)
-    }
+/// What a pod lost that lost a place. Few do, so they are kept apart from the lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Times it was evicted: by a pod of higher priority, a drain, a taint, a re-cut or its node's leaving.
+    pub evictions: u32,
+    /// Times it failed: by itself, with a neighbour, a GPU or a node.
+    pub failures: u32,
+    /// Work done that it had to do again, as time alone on a full GPU.
+    pub work: Span,
+    /// The time it has waited since it first lost a place, until it last began to run or left.
+    waited: Span,
+    /// All the time it has had a place, the first included, until it last lost it.
+    ran: Span,
 }
 
 /// Whom scheduling gates hold, and how long they held whom.
@@ -119,6 +118,7 @@ impl Gates {
 #[derive(Clone, Debug, Default)]
 pub struct PodLog {
     lines: Vec<Line>,
+    losses: FxHashMap<PodId, Losses>,
     gates: Gates,
     /// The messages that reasons name; filled in at the end of the run.
     pub reasons: Reasons,
@@ -143,23 +143,65 @@ impl PodLog {
         &self.lines
     }
 
+    /// What a pod lost with its places; nothing for one that kept its first.
+    #[must_use]
+    pub fn losses(&self, pod: PodId) -> Losses {
+        self.losses.get(&pod).copied().unwrap_or_default()
+    }
+
+    /// All the time a pod that arrived at `arrival` has waited, also after it lost a place, until it last
+    /// began to run or left.
+    #[must_use]
+    pub fn waited(&self, pod: PodId, arrival: Time) -> Span {
+        let line = &self.lines[pod.index()];
+        match (self.losses.get(&pod), line.fate) {
+            (Some(losses), _) => line.bound.since(arrival) + losses.waited,
+            (None, Fate::Running | Fate::Finished) => line.bound.since(arrival),
+            (None, Fate::Unborn | Fate::Waiting) => Span::ZERO,
+            (None, Fate::GaveUp | Fate::TurnedAway | Fate::NeverFits | Fate::Evicted | Fate::Failed) => {
+                line.left.since(arrival)
+            }
+        }
+    }
+
+    /// The same of one that has a place, or had its last to its end.
+    #[must_use]
+    pub fn wait(&self, pod: PodId, arrival: Time) -> Option<Span> {
+        self.lines[pod.index()].was_bound().then(|| self.waited(pod, arrival))
+    }
+
+    /// All the time a pod has had a place, until it last lost it.
+    #[must_use]
+    pub fn ran(&self, pod: PodId) -> Span {
+        let line = &self.lines[pod.index()];
+        match self.losses.get(&pod) {
+            Some(losses) => losses.ran,
+            None if line.fate == Fate::Finished => line.left.since(line.bound),
+            None => Span::ZERO,
+        }
+    }
+
     fn line(&mut self, pod: PodId) -> &mut Line {
         &mut self.lines[pod.index()]
     }
 
-    fn lose(&mut self, pod: PodId, at: Time, returns: bool, lost: Work, otherwise: Fate) {
-        let line = self.line(pod);
-        line.lost = line.lost + lost.time_at(Speed::FULL);
-        line.ran = line.ran + at.since(line.left);
-        let fate = if returns { Fate::Waiting } else { otherwise };
+    /// A pod loses its place; what it lost so far, with the work.
+    fn lose(&mut self, pod: PodId, at: Time, fate: Fate, work: Work) -> &mut Losses {
+        let since = self.line(pod).left;
         self.leave(pod, at, fate);
+        let losses = self.losses.entry(pod).or_default();
+        losses.work = losses.work + work.time_at(Speed::FULL);
+        losses.ran = losses.ran + at.since(since);
+        losses
     }
 
     fn leave(&mut self, pod: PodId, at: Time, fate: Fate) {
         self.gates.end(pod, at);
-        let line = self.line(pod);
-        if line.fate == Fate::Waiting {
-            line.waited = line.waited + at.since(line.left);
+        let line = &mut self.lines[pod.index()];
+        if line.fate == Fate::Waiting
+            && let Some(losses) = self.losses.get_mut(&pod)
+        {
+            losses.waited = losses.waited + at.since(line.left);
         }
         (line.left, line.fate) = (at, fate);
     }
@@ -186,12 +228,12 @@ impl Observer for PodLog {
             }
             Record::Ungated { pod } => self.gates.end(pod, at),
             Record::Bound { pod, node, grant, .. } => {
-                let line = self.line(pod);
-                line.attempts += 1;
-                if line.evictions == 0 && line.failures == 0 {
-                    line.bound = at;
+                let line = &mut self.lines[pod.index()];
+                match self.losses.get_mut(&pod) {
+                    Some(losses) => losses.waited = losses.waited + at.since(line.left),
+                    None => line.bound = at,
                 }
-                line.waited = line.waited + at.since(line.left);
+                line.attempts += 1;
                 (line.left, line.node, line.fate) = (at, node, Fate::Running);
                 line.grant = grant.clone();
             }
@@ -209,16 +251,18 @@ impl Observer for PodLog {
             | Record::Withheld { .. }
             | Record::Up { .. } => {}
             Record::Evicted { pod, returns, lost } => {
-                self.line(pod).evictions += 1;
-                self.lose(pod, at, returns, lost, Fate::Evicted);
+                let fate = if returns { Fate::Waiting } else { Fate::Evicted };
+                self.lose(pod, at, fate, lost).evictions += 1;
             }
             Record::Failed { pod, returns, lost, .. } => {
-                self.line(pod).failures += 1;
-                self.lose(pod, at, returns, lost, Fate::Failed);
+                let fate = if returns { Fate::Waiting } else { Fate::Failed };
+                self.lose(pod, at, fate, lost).failures += 1;
             }
             Record::Finished { pod } => {
-                let line = self.line(pod);
-                line.ran = line.ran + at.since(line.left);
+                let since = self.line(pod).left;
+                if let Some(losses) = self.losses.get_mut(&pod) {
+                    losses.ran = losses.ran + at.since(since);
+                }
                 self.leave(pod, at, Fate::Finished);
             }
             Record::GaveUp { pod } => self.leave(pod, at, Fate::GaveUp),

@@ -654,6 +654,9 @@ mod tests {
             let found = wait(&service(law, 0.5), Speed::FULL);
             assert!((found / theory - 1.0).abs() < 0.02, "scv {scv}: {found} against {theory}");
         }
+        let once = |seed| alone(service(exponential, 0.5), seed, Speed::FULL, Span::from_secs(1_000));
+        assert_eq!(once(1), once(1));
+        assert_ne!(once(1), once(2));
         let slow = wait(&service(exponential, 0.25), Speed(500_000));
         let theory = 2.0 * (mg1_wait(0.5, 1.0) + 1.0);
         assert!((slow / theory - 1.0).abs() < 0.02, "at half speed: {slow} against {theory}");

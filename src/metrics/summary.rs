@@ -106,7 +106,7 @@ fn group(name: &str, frame: &Frame<'_>, log: &PodLog, end: Time, member: impl Fn
             Fate::NeverFits => &mut counts.never_fit,
             Fate::Failed => &mut counts.failed,
         } += 1;
-        waits.extend(line.wait().map(|wait| wait.0));
+        waits.extend(log.wait(id, pod.arrival).map(|wait| wait.0));
         let work = frame.workload.truths[id.index()].work;
         if line.fate == Fate::Finished && 0 < work.0 {
             slowdowns.push(line.left.since(pod.arrival).0 as f64 / work.0 as f64);
@@ -178,7 +178,7 @@ fn refusals(frame: &Frame<'_>, log: &PodLog) -> Vec<Refusal> {
 pub fn wait_curve(frame: &Frame<'_>, log: &PodLog) -> WaitCurve {
     const POINTS: usize = 400;
     let mut waits: Vec<u64> =
-        frame.counted(log).filter_map(|(_, _, line)| line.wait()).map(|w| w.0).collect();
+        frame.counted(log).filter_map(|(id, pod, _)| log.wait(id, pod.arrival)).map(|w| w.0).collect();
     waits.sort_unstable();
     let total = waits.len();
     let mut points: Vec<(f64, f64)> = Vec::new();

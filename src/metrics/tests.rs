@@ -306,5 +306,5 @@ fn fairness_is_jains_index() {
 /// A run keeps one for each pod, and a budget of 200 bytes for all that it keeps (PRODUCT §7).
 #[test]
 fn a_line_is_as_small_as_it_says() {
-    assert_eq!(size_of::<Line>(), 96);
+    assert_eq!(size_of::<Line>(), 56);
 }

@@ -118,12 +118,14 @@ impl<O: Observer> World<'_, '_, O> {
                 if let Decider::Kube(kube) = &mut self.decider {
                     kube.node_left(node, self.calendar.now());
                 }
+                self.leaving = Some(node);
                 for slot in self.slots_on(node) {
                     // A gang that has lost one member has lost all.
                     if self.running.has(slot) {
                         self.lose(slot, None, true, Span::ZERO);
                     }
                 }
+                self.leaving = None;
                 self.set_class(node, class);
             }
             Change::Recut { gpu, standing, running } => self.plan_recut(node, gpu, standing, running),
@@ -150,6 +152,10 @@ impl<O: Observer> World<'_, '_, O> {
 
     /// The scheduler is told that a node changed: whoever could use it is tried.
     pub(super) fn node_changed(&mut self, node: NodeId) {
+        // It was told that the node is gone: what its last pods set free brings it not back.
+        if self.leaving == Some(node) {
+            return;
+        }
         let ready = match &mut self.decider {
             Decider::Ideal(scheduler) => {
                 scheduler.freed(node, &self.cluster);

@@ -232,11 +232,13 @@ impl<O: Observer> World<'_, '_, O> {
         if let Decider::Kube(kube) = &mut self.decider {
             kube.node_left(node, self.calendar.now());
         }
+        self.leaving = Some(node);
         for slot in self.slots_on(node) {
             if self.running.has(slot) {
                 self.lose(slot, Some(Cause::Node), true, evicted_after);
             }
         }
+        self.leaving = None;
         self.emit(Record::Down { node, gpu: None, cause: Cause::Node });
         let class = self.cluster.class_index(node) as u16;
         self.failures.comes_back.insert(node, class);

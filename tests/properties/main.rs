@@ -60,14 +60,15 @@ fn accounted_for(world: &World, lines: &PodLog) {
 
 /// ∫ queue dt = Σ waits, the left side from the records and the right from each pod's line.
 fn little(world: &World, lines: &PodLog, oracle: &Oracle<'_>) {
-    let waited = |(pod, line): (&slicewise::workload::Pod, &slicewise::metrics::Line)| match line.fate {
-        Fate::Finished if line.failures == 0 => u128::from(line.bound.since(pod.arrival).0),
-        Fate::Waiting => u128::from(oracle.end.since(line.left).0 + line.waited.0),
-        _ => u128::from(line.waited.0),
+    let pods = || (0..world.workload().len()).map(PodId::of);
+    let waited = |pod: PodId| {
+        let line = &lines.lines()[pod.index()];
+        let still = if line.fate == Fate::Waiting { oracle.end.since(line.left) } else { Span::ZERO };
+        u128::from((lines.waited(pod, world.workload().pods[pod.index()].arrival) + still).0)
     };
-    let waits: u128 = world.workload().pods.iter().zip(lines.lines()).map(waited).sum();
+    let waits: u128 = pods().map(waited).sum();
     assert_eq!(oracle.queue_integral, waits, "Little's law");
-    let runs: u128 = lines.lines().iter().map(|line| u128::from(line.ran.0)).sum();
+    let runs: u128 = pods().map(|pod| u128::from(lines.ran(pod).0)).sum();
     assert_eq!(oracle.running_integral, runs, "and for those who run");
 }
 
@@ -144,12 +145,12 @@ proptest! {
         };
         let (lines, log) = run();
         let spec = &world.scenario().workload;
-        for line in lines.lines() {
+        for (pod, line) in lines.lines().iter().enumerate() {
             match line.fate {
                 Fate::Finished | Fate::NeverFits => {}
                 Fate::GaveUp => prop_assert!(spec.patience.is_some()),
                 Fate::TurnedAway => prop_assert!(spec.queue_limit.is_some()),
-                Fate::Evicted => prop_assert!(leave && 0 < line.evictions),
+                Fate::Evicted => prop_assert!(leave && 0 < lines.losses(PodId::of(pod)).evictions),
                 Fate::Failed => prop_assert!(world.scenario().models.sharing),
                 Fate::Waiting | Fate::Unborn | Fate::Running => {
                     prop_assert!(false, "{:?} at the end", line.fate)
@@ -197,7 +198,7 @@ proptest! {
             let ended = !matches!(line.fate, Fate::Unborn | Fate::Running);
             prop_assert!(ended, "{:?} at the end", line.fate);
             let held = lines.gated(PodId::of(pod)).unwrap_or_default();
-            let waited = line.wait();
+            let waited = lines.wait(PodId::of(pod), world.workload().pods[pod].arrival);
             prop_assert!(waited.is_none_or(|waited| held <= waited), "gates hold a pod while it waits");
         }
         // The parts of GPU time add up, which the fold itself asserts.
@@ -300,9 +301,11 @@ proptest! {
         };
         // Who stands behind scheduling gates is in no queue.
         let gated = |i: usize| lines.gated(PodId::of(i)).map_or(0.0, Span::as_secs_f64);
+        let pods = &world.workload().pods;
+        let waited = |i: usize| lines.waited(PodId::of(i), pods[i].arrival).as_secs_f64();
         let queued = lines.lines().iter().enumerate();
-        let waited: f64 = queued.map(|(i, l)| l.waited.as_secs_f64() + still(l) - gated(i)).sum();
-        let ran: f64 = lines.lines().iter().map(|l| l.ran.as_secs_f64()).sum();
+        let waited: f64 = queued.map(|(i, l)| waited(i) + still(l) - gated(i)).sum();
+        let ran: f64 = (0..pods.len()).map(|i| lines.ran(PodId::of(i)).as_secs_f64()).sum();
         let window = summary.to_s - summary.from_s;
         prop_assert!((summary.queue.mean * window - waited).abs() <= 1e-6 * (1.0 + waited), "Little's law");
         prop_assert!((summary.running.mean * window - ran).abs() <= 1e-6 * (1.0 + ran), "Little's law");

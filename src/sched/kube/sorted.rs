@@ -10,6 +10,10 @@ use std::collections::{BinaryHeap, VecDeque};
 /// Runs of one queue: pods of as many priorities stay out of the heap.
 const RUNS: usize = 4;
 
+/// An empty run that has room for more keys than this gives it back: a pod of a long queue stands in one
+/// queue at a time, and would cost its place in each. A smaller one is kept, for it fills again soon.
+const KEPT: usize = 4_096;
+
 /// Equal keys leave in the order of their entries, which none do here: keys end with a sequence.
 #[derive(Clone, Debug)]
 pub(super) struct Sorted<K> {
@@ -54,7 +58,14 @@ impl<K: Ord + Copy> Sorted<K> {
         let front = run.and_then(|run| self.runs[run].front().copied());
         let heap = self.heap.peek().map(|key| key.0);
         match run.filter(|_| heap.is_none_or(|heap| front.is_some_and(|front| front <= heap))) {
-            Some(run) => self.runs[run].pop_front(),
+            Some(run) => {
+                let run = &mut self.runs[run];
+                let key = run.pop_front();
+                if run.is_empty() && KEPT < run.capacity() {
+                    *run = VecDeque::new();
+                }
+                key
+            }
             None => self.heap.pop().map(|key| key.0),
         }
     }

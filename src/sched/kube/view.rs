@@ -110,8 +110,12 @@ impl Offered {
                 // As many as one could cut from a GPU that holds nothing else.
                 (Unit::MemoryGb(size), Share::Memory { gb, .. }) => i64::from(gb / size) * gpus,
                 (Unit::MemoryGb(size), Share::Sliced { .. }) => {
-                    let of = |gpu| cluster.offered(node, gpu).iter().find(|slices| slices.gb == size);
-                    (0..class.gpus as u8).filter_map(of).map(|slices| i64::from(slices.all)).sum()
+                    // Of a GPU that is out of service there is what is held.
+                    let of = |gpu: u8| {
+                        let slices = cluster.offered(node, gpu).iter().find(|slices| slices.gb == size)?;
+                        Some(if cluster.is_out(node, gpu) { slices.held } else { slices.all })
+                    };
+                    (0..class.gpus as u8).filter_map(of).map(i64::from).sum()
                 }
                 (Unit::Slice(profile), Share::Slices { slices, .. }) => {
                     let of = |bit: &usize| slices[*bit].profile == profile;
