@@ -626,18 +626,13 @@ impl World {
 
     /// Every number of the models that the run rests on, of the modes that its cluster has.
     fn printed(&self) -> Vec<Printed> {
-<<<<<<< HEAD
         let cuts = |event: &EventSpec| matches!(event.change, EventKind::Recut(_) | EventKind::Mode(_));
         let cut = self.nos.is_some() || self.scenario.cluster.events.iter().any(cuts);
         let recuts = if cut { self.scenario.models.recut.printed() } else { Vec::new() };
-        let mut services: Vec<Printed> =
-            self.services.iter().flatten().filter_map(Service::printed).collect();
-=======
         // As the scenario has them: those that run are converted to a full GPU.
         let named = self.scenario.models.services.iter();
         let named = named.filter(|(class, _)| self.workload.classes.contains(class));
         let mut services: Vec<Printed> = named.filter_map(|(_, service)| service.printed()).collect();
->>>>>>> f962071425c6597c50080815adb3b445ae9bba72
         services.dedup();
         services.extend(recuts);
         let Some(models) = &self.models else { return services };

@@ -124,13 +124,8 @@ impl<'a> Checker<'a> {
             }
             (Grant::Slices(slices), Need::Slices { mask, count }) => {
                 assert!(slices.len() == usize::from(count), "as many slices as asked");
-<<<<<<< HEAD
-                for (gpu, slice) in slices {
-                    let full = self.empty.standing(node, *gpu);
-=======
                 for (gpu, slice) in slices.iter() {
-                    let full = self.empty.gpu_full(node)[usize::from(*gpu)];
->>>>>>> f962071425c6597c50080815adb3b445ae9bba72
+                    let full = self.empty.standing(node, *gpu);
                     toggle(&mut self.gpu_used[at(*gpu)], full, *slice, mask, take);
                 }
             }
