@@ -271,6 +271,13 @@ impl Cluster {
         !self.out.is_empty() && self.out.contains_key(&self.gpu_id(node, gpu))
     }
 
+    /// Whether a GPU is down after a fault.
+    #[must_use]
+    pub fn has_failed(&self, node: NodeId, gpu: u8) -> bool {
+        let out = self.out.get(&self.gpu_id(node, gpu));
+        out.is_some_and(|(_, why)| why & Out::Failed as u8 != 0)
+    }
+
     /// GPUs of a node that are in service.
     #[must_use]
     pub fn gpus_in_service(&self, node: NodeId) -> usize {

@@ -483,6 +483,10 @@ impl<O: Observer> World<'_, '_, O> {
     fn freed(&mut self, pod: PodId, placement: &Placement) {
         self.recut_after(placement);
         let node = placement.node;
+        // Of a GPU that is out of service there is what is held: now less.
+        if placement.grant.gpus().any(|gpu| self.cluster.is_out(node, gpu)) {
+            self.node_changed(node);
+        }
         let ready = match &mut self.decider {
             Decider::Ideal(scheduler) => {
                 scheduler.freed(node, &self.cluster);

@@ -178,6 +178,22 @@ variants:
         out_of_memory_within: 1m
         fault_domain: gpu
         residual: 0.0
+      recut:
+        path: instant
+        create:
+          call: 75ms
+          each: 10ms
+        destroy:
+          call: 138ms
+          each: 6ms
+        compute_instance: 100ms
+        retry: 300ms
+        plugin: 10s
+        mps_server: 10s
+        manager:
+          median: 90s
+          p95: 5m
+        reset: 1m
     report:
       warm_up: 0.0
       until: last-departure

@@ -479,7 +479,7 @@ impl Policy {
 
 /// What happens to nodes, and what is said of pods that must go.
 pub(crate) fn disturbance() -> impl Strategy<Value = (Vec<(u64, usize, u8)>, Policy)> {
-    let event = (0_u64..150, 0_usize..6, 0_u8..13);
+    let event = (0_u64..150, 0_usize..6, 0_u8..11);
     let gates = prop_oneof![2 => Just(Vec::new()), 1 => vec((0_usize..3, 1_u64..90), 1..4)];
     let policy = (0_u64..40, any::<bool>(), vec((any::<bool>(), 0_u32..4), 0..3), any::<bool>(), gates);
     let policy = policy.prop_map(|(grace, leave, budgets, meek, gates)| Policy {
@@ -515,7 +515,7 @@ pub(crate) fn trouble() -> impl Strategy<Value = ModelsSpec> {
         });
     let residual = || select(vec![0.0, 0.2]);
     let tables = (residual(), residual(), any::<bool>(), any::<bool>());
-    let sharing = (any::<bool>(), select(vec![Path::Agent, Path::MigManager, Path::AtOnce]));
+    let sharing = (any::<bool>(), Just(Path::AtOnce));
     (sharing, vec(life, 3..=3), of(failures), tables).prop_map(
         |((sharing, path), lives, failures, tables)| {
             let (mps, mig, domain, pairs) = tables;

@@ -291,7 +291,7 @@ static RECUTS: Object = Object {
     name: "the time of re-cuts",
     doc: "Re-cuts of a partitioner, re-cuts and changes of mode that are planned.",
     keys: &[
-        Key::default("path", Kind::Choice(&PATHS), "agent", "who carries out what is planned"),
+        Key::default("path", Kind::Choice(&PATHS), "instant", "who carries out what is planned"),
         Key::default("create", Kind::Object(&CREATE), "{}", "a call that creates GPU instances"),
         Key::default("destroy", Kind::Object(&DESTROY), "{}", "a call that destroys them"),
         Key::default("compute_instance", SPAN, "100ms", "a compute instance in each"),
