@@ -267,7 +267,7 @@ impl<O: Observer> World<'_, '_, O> {
                 if class != self.cluster.class_index(node) as u16 {
                     self.set_class(node, class);
                 }
-                self.recuts_resume(node);
+                self.switch(node);
             }
         }
         // A restart of a server is no fault of its GPU, whose clock went on.

@@ -4,7 +4,7 @@
 //! nobody any more. While it is cut, while the device plugin of its node restarts, and while a node
 //! changes its mode, nobody new gets any of its GPUs; pods that hold some of them run on.
 
-use super::{Decider, Event, World};
+use super::{Event, World};
 use crate::cluster::spec::Holders;
 use crate::cluster::{Grant, Out, Placement, Share};
 use crate::engine::Epoch;
@@ -29,8 +29,8 @@ struct Switch {
 pub(super) struct Recuts {
     /// The slices that are to stand on GPUs that are not cut yet.
     retiring: BTreeMap<GpuId, u32>,
-    /// GPUs that are being cut.
-    cutting: BTreeSet<GpuId>,
+    /// GPUs that are being cut, and where they are.
+    cutting: BTreeMap<GpuId, (NodeId, u8)>,
     /// Nodes whose device plugin is not there.
     restarting: BTreeMap<NodeId, Epoch>,
     switching: BTreeMap<NodeId, Switch>,
@@ -86,11 +86,10 @@ impl<O: Observer> World<'_, '_, O> {
     fn recut(&mut self, node: NodeId, gpu: u8, freed: bool) {
         let id = self.cluster.gpu_id(node, gpu);
         let Some(target) = self.recuts.retiring.get(&id).copied() else { return };
-        if self.recuts.switching.contains_key(&node) || self.recuts.cutting.contains(&id) {
+        if self.recuts.switching.contains_key(&node) || self.recuts.cutting.contains_key(&id) {
             return;
         }
-        let at = usize::from(gpu);
-        let held = self.cluster.gpu_full(node)[at] & !self.cluster.gpu_free(node)[at];
+        let held = self.held(node, gpu);
         let standing = self.cluster.standing(node, gpu);
         if held & !target != 0 {
             // What stands and is wanted stays; what is free and is not wanted takes nobody any more.
@@ -110,7 +109,7 @@ impl<O: Observer> World<'_, '_, O> {
                 if freed {
                     takes = takes + self.setup.recut.retry;
                 }
-                self.recuts.cutting.insert(id);
+                self.recuts.cutting.insert(id, (node, gpu));
                 self.calendar.schedule(self.calendar.now() + takes, Event::Recut, id.0);
                 self.withhold(node);
             }
@@ -121,6 +120,12 @@ impl<O: Observer> World<'_, '_, O> {
                 self.restart(node, takes);
             }
         }
+    }
+
+    /// The slices of a GPU that pods hold.
+    fn held(&self, node: NodeId, gpu: u8) -> u32 {
+        let at = usize::from(gpu);
+        self.cluster.gpu_full(node)[at] & !self.cluster.gpu_free(node)[at]
     }
 
     fn managed(&mut self) -> Span {
@@ -156,7 +161,7 @@ impl<O: Observer> World<'_, '_, O> {
         let mut changed = false;
         for gpu in 0..self.cluster.class(node).gpus as u8 {
             let id = self.cluster.gpu_id(node, gpu);
-            let out = all || self.recuts.cutting.contains(&id);
+            let out = all || self.recuts.cutting.contains_key(&id);
             let was = self.recuts.withheld.contains(&id);
             if out == was {
                 continue;
@@ -180,8 +185,7 @@ impl<O: Observer> World<'_, '_, O> {
         let gpus = self.cluster.gpus() as u32;
         if target < gpus {
             let id = GpuId(target);
-            let (node, gpu) = self.place_of(id);
-            self.recuts.cutting.remove(&id);
+            let (node, gpu) = self.recuts.cutting.remove(&id).expect("a GPU that was being cut");
             // A change of mode came in between, and cuts the node in its own way.
             if !self.recuts.switching.contains_key(&node) {
                 let standing = self.recuts.retiring.remove(&id).expect("it was cut to something");
@@ -218,28 +222,13 @@ impl<O: Observer> World<'_, '_, O> {
     fn stand_all(&mut self, node: NodeId) {
         for gpu in 0..self.cluster.class(node).gpus as u8 {
             let id = self.cluster.gpu_id(node, gpu);
-            let at = usize::from(gpu);
-            let held = self.cluster.gpu_full(node)[at] & !self.cluster.gpu_free(node)[at];
             if let Some(target) = self.recuts.retiring.get(&id).copied()
-                && held & !target == 0
+                && self.held(node, gpu) & !target == 0
             {
                 self.recuts.retiring.remove(&id);
                 self.stand(node, gpu, target);
             }
         }
-    }
-
-    fn place_of(&self, id: GpuId) -> (NodeId, u8) {
-        let first = |node: NodeId| self.cluster.gpu_id(node, 0).0;
-        let nodes = self.cluster.len();
-        let after = (0..nodes).collect::<Vec<_>>().partition_point(|node| first(NodeId::of(*node)) <= id.0);
-        // Nodes without GPUs share their first number with the next.
-        let node = (0..after).rev().map(NodeId::of).find(|node| {
-            let gpus = u32::from(self.cluster.class(*node).gpus);
-            (first(*node)..first(*node) + gpus).contains(&id.0)
-        });
-        let node = node.expect("a GPU has a node");
-        (node, (id.0 - first(node)) as u8)
     }
 
     /// The GPUs of a node are to be shared in another way.
@@ -296,14 +285,6 @@ impl<O: Observer> World<'_, '_, O> {
         }
         if !self.recuts.switching.is_empty() {
             self.switch(placement.node);
-        }
-    }
-
-    /// A node is back after a fault: what waited for it goes on.
-    pub(super) fn recuts_resume(&mut self, node: NodeId) {
-        self.switch(node);
-        if let Decider::Kube(_) = &self.decider {
-            self.arm();
         }
     }
 }
