@@ -464,7 +464,8 @@ impl Cluster {
         }
     }
 
-    /// Gives `request` what `placement` says.
+    /// Gives `request` what `placement` says. [`Cluster::choose`] offers nothing of a GPU that is out of
+    /// service; where records are followed, a pod that was on its way to one gets what it was promised.
     ///
     /// # Panics
     /// If any of it is not free: whoever decided looked at another cluster.
@@ -479,14 +480,25 @@ impl Cluster {
         let first = self.gpu_start[node] as usize;
         let most = self.class(placement.node).clients();
         for_each_part(need, &placement.grant, |gpu, take| {
-            let free = &mut self.gpu_free[first + gpu];
-            match take {
-                Take::Units(units) => {
-                    *free = free.checked_sub(u32::from(units)).expect("bound GPU units are free");
+            let at = first + gpu;
+            let out = if self.out.is_empty() { None } else { self.out.get(&GpuId(at as u32)) };
+            match (take, out) {
+                // Of a GPU that is out of service there is what is held.
+                (Take::Units(units), Some((kept, _))) => {
+                    self.gpu_full[at] += u32::from(units);
+                    assert!(self.gpu_full[at] <= *kept, "bound GPU units are free");
                 }
-                Take::Slice(bit) => {
-                    assert!(*free & bit != 0, "a bound slice is free");
-                    *free &= !bit;
+                (Take::Slice(bit), Some((kept, _))) => {
+                    assert!(*kept & !self.gpu_full[at] & bit != 0, "a bound slice is free");
+                    self.gpu_full[at] |= bit;
+                }
+                (Take::Units(units), None) => {
+                    let free = self.gpu_free[at].checked_sub(u32::from(units));
+                    self.gpu_free[at] = free.expect("bound GPU units are free");
+                }
+                (Take::Slice(bit), None) => {
+                    assert!(self.gpu_free[at] & bit != 0, "a bound slice is free");
+                    self.gpu_free[at] &= !bit;
                 }
             }
         });

@@ -28,7 +28,6 @@ use crate::metrics::{
 use crate::partition::nos::{Settings, Tables};
 use crate::partition::spec::{Choice, PartitionerSpec};
 use crate::perf::assign::assign;
-use crate::perf::recut::Path;
 use crate::perf::service::{Cost, Service, Tokens};
 use crate::perf::{Behavior, Behaviors, Model, Models, PairRow, Printed, SpeedModel};
 use crate::record::{Observer, Record};
@@ -38,7 +37,7 @@ use crate::sched::score::{Score, Scores};
 use crate::sched::spec::Profile;
 use crate::sim::check::Checker;
 use crate::sim::{self, Decider, Fate, KubeScheduler, NosSetup, Outcome, Setup};
-use crate::units::{Mib, Span, Time};
+use crate::units::{Mib, Time};
 use crate::workload::policy::{self, Budgets, Gates, Of};
 use crate::workload::request::{Request, Rule, Sharing, SliceNames, Translation, share_milli};
 use crate::workload::view::Pods;
@@ -137,22 +136,6 @@ pub fn prepare(
             .to_owned();
         let help = "say `scheduler: {profile: ideal}`, which starts gangs together".to_owned();
         return Err(vec![error("gangs", message, Some(help))]);
-    }
-    let takes_time = |event: &EventSpec| match event.change {
-        EventKind::Mode(_) => true,
-        EventKind::Recut(_) => scenario.models.recut.path != Path::AtOnce,
-        _ => false,
-    };
-    let kube = &scenario.scheduler.kube;
-    let in_flight =
-        scenario.scheduler.profile != Profile::Ideal && (kube.api.is_some() || kube.cycle_time != Span::ZERO);
-    if in_flight && events.iter().any(takes_time) {
-        let message =
-            "re-cuts that take time, and changes of mode, are not modelled beside cycles that take time \
-                       or limits of the API client"
-                .to_owned();
-        let help = "leave out `scheduler.kube.api` and `cycle_time`, or say `models.recut.path: instant`";
-        return Err(vec![error("recut-in-flight", message, Some(help.to_owned()))]);
     }
     let workload = match scenario.workload.priority_classes.as_slice() {
         [] => workload,

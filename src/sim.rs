@@ -481,12 +481,8 @@ impl<O: Observer> World<'_, '_, O> {
 
     /// Room was freed: whoever could use it is tried.
     fn freed(&mut self, pod: PodId, placement: &Placement) {
-        self.recut_after(placement);
+        self.given_back(placement);
         let node = placement.node;
-        // Of a GPU that is out of service there is what is held: now less.
-        if placement.grant.gpus().any(|gpu| self.cluster.is_out(node, gpu)) {
-            self.node_changed(node);
-        }
         let ready = match &mut self.decider {
             Decider::Ideal(scheduler) => {
                 scheduler.freed(node, &self.cluster);

@@ -179,6 +179,46 @@ pub struct Checkpoint {
     pub cost: Span,
 }
 
+/// How often a pod is created anew after failures of its own: crashes, fatal faults that it raised, and
+/// memory that it did not find. Kubernetes counts lost nodes and evictions as well unless a
+/// `podFailurePolicy` ignores them; here they never count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retries {
+    /// So often; then it has failed for good.
+    Limit(u32),
+    /// Always.
+    Unlimited,
+}
+
+impl Retries {
+    /// Whether a pod that has failed so often is created anew.
+    #[must_use]
+    pub fn allow(self, failures: u32) -> bool {
+        match self {
+            Retries::Limit(most) => failures <= most,
+            Retries::Unlimited => true,
+        }
+    }
+}
+
+impl std::fmt::Display for Retries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Retries::Limit(most) => write!(f, "{most}"),
+            Retries::Unlimited => f.write_str("unlimited"),
+        }
+    }
+}
+
+impl Serialize for Retries {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Retries::Limit(most) => serializer.serialize_u32(*most),
+            Retries::Unlimited => serializer.serialize_str("unlimited"),
+        }
+    }
+}
+
 /// How pods of one behavior live: what they need beside compute, how they start, what they keep.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Life {
@@ -199,6 +239,8 @@ pub struct Life {
     pub crashes_per_hour: f64,
     /// Share of its crashes that are fatal GPU faults.
     pub fatal: f64,
+    /// How often it is created anew after failures of its own.
+    pub retries: Retries,
 }
 
 impl Life {
@@ -211,6 +253,7 @@ impl Life {
         saves_on_eviction: false,
         crashes_per_hour: 0.0,
         fatal: 0.20,
+        retries: Retries::Limit(6),
     };
 
     /// Whether its pods do more than run from their start to their end, losing all when they lose their
@@ -255,6 +298,13 @@ impl Life {
                 ("assumed", "0: jobs crash by their own fault at a rate that only their owner knows"),
             ),
             printed("restarts", "fatal", &self.fatal, &is.fatal, ("assumed", "no source")),
+            printed(
+                "restarts",
+                "retries",
+                &self.retries,
+                &is.retries,
+                ("B", "Kubernetes' Job: `backoffLimit` is 6 by default"),
+            ),
         ]
     }
 }

@@ -12,11 +12,11 @@ use serde::Serialize;
 #[serde(rename_all = "kebab-case")]
 pub enum Path {
     /// An agent on the node, as nos': the GPU alone is cut, then the node's device plugin restarts.
+    #[default]
     Agent,
     /// mig-manager: the whole node is without plugin until it is through.
     MigManager,
     /// Nobody: it takes no time.
-    #[default]
     #[serde(rename = "instant")]
     AtOnce,
 }
@@ -66,7 +66,7 @@ impl Default for Recut {
     fn default() -> Recut {
         let millis = |n: u64| Span(n * 1_000);
         Recut {
-            path: Path::AtOnce,
+            path: Path::Agent,
             create: Call { call: millis(75), each: millis(10) },
             destroy: Call { call: millis(138), each: millis(6) },
             compute_instance: millis(100),
@@ -117,7 +117,7 @@ impl Recut {
                 "path",
                 path(self.path).to_owned(),
                 path(is.path).to_owned(),
-                ("assumed", "planned re-cuts take no time unless a scenario says who carries them out"),
+                ("assumed", "as nos' agent; mig-manager takes longer"),
             ),
             words(
                 "create",

@@ -162,6 +162,7 @@ variants:
         saves_on_eviction: false
         crashes_per_hour: 0.0
         fatal: 0.2
+        retries: 6
       mig:
         kappa: 1.1
         full: 1.0
@@ -179,7 +180,7 @@ variants:
         fault_domain: gpu
         residual: 0.0
       recut:
-        path: instant
+        path: agent
         create:
           call: 75ms
           each: 10ms

@@ -12,6 +12,7 @@ use crate::sched::kube::backoff::Backoff;
 use crate::units::{Span, Work};
 use crate::workload::policy::{Allows, Budgets, Evicted};
 use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// How long a Job waits before it creates a lost pod anew: 10 s, doubled every time, at most 6 minutes
 /// (kubernetes.io/docs/concepts/workloads/controllers/job, "Pod backoff failure policy"). Without any
@@ -41,6 +42,8 @@ pub(super) struct Disruptions {
     pub(super) away: u32,
     /// Planned events and drains that are still to come.
     pub(super) to_come: usize,
+    /// Planned events of nodes to which pods are on their way, in their order.
+    held_up: BTreeMap<NodeId, VecDeque<u32>>,
     /// Pods of each budget that run and may stay; and all that should, evicted ones included.
     healthy: Vec<i64>,
     expected: Vec<i64>,
@@ -76,13 +79,30 @@ impl<O: Observer> World<'_, '_, O> {
     /// Something planned happens.
     pub(super) fn planned(&mut self, index: u32) {
         let Planned { node, change, .. } = self.setup.planned[index as usize];
-        if let (Change::Leave(_) | Change::Class(_) | Change::Mode { .. }, Some(end)) =
+        let now = self.calendar.now();
+        // What happens to a node happens in its order, too, where a pod holds it up.
+        if let Some(earlier) = self.disruptions.held_up.get_mut(&node)
+            && earlier.front() != Some(&index)
+        {
+            earlier.push_back(index);
+            return;
+        }
+        if let (Change::Leave(_) | Change::Class(_) | Change::Mode { .. } | Change::Recut { .. }, Some(end)) =
             (change, self.placing_on(node))
         {
             // A pod is on its way there, judged by what the node was: it changes right after the cycle
             // that places the pod.
+            self.disruptions.held_up.entry(node).or_insert_with(|| VecDeque::from([index]));
             self.calendar.schedule(end + Span(1), Event::Planned, index);
             return;
+        }
+        if let Some(held_up) = self.disruptions.held_up.get_mut(&node) {
+            held_up.pop_front();
+            if let Some(next) = held_up.front() {
+                self.calendar.schedule(now, Event::Planned, *next);
+            } else {
+                self.disruptions.held_up.remove(&node);
+            }
         }
         self.disruptions.to_come -= 1;
         match change {
@@ -271,7 +291,13 @@ impl<O: Observer> World<'_, '_, O> {
     /// A pod loses its place and the work that it did not save, by a failure or by an eviction, and so do
     /// the others of its gang. It is created anew `later` at the earliest, if it `may` be.
     pub(super) fn lose(&mut self, slot: u32, cause: Option<Cause>, may: bool, later: Span) {
-        let first = self.first_of(self.running.get(slot).pod);
+        let pod = self.running.get(slot).pod;
+        let first = self.first_of(pod);
+        let own = matches!(cause, Some(Cause::Crash | Cause::FatalFault | Cause::OutOfMemory));
+        let may = may
+            && !self.setup.models.is_some_and(|models| {
+                own && !models.life(pod, &self.setup.pods).retries.allow(self.failures.count_own(first))
+            });
         let whole = self.setup.pods.members(first).all(|member| self.state[member.index()] == State::Running);
         let returns = may && whole && self.setup.fate.evicted == Evicted::Return;
         for slot in self.gang_slots(slot) {

@@ -2,22 +2,25 @@
 //!
 //! Each GPU and each node has a clock of its own for its next fault, drawn from a stream of its own, which
 //! stands still while the unit is down. The calendar holds the earliest of them alone, and a run does not
-//! go on for the sake of faults: when nothing else is left to happen, it is over.
+//! go on for the sake of faults: when nothing else is left to happen, it is over, and nothing breaks while
+//! all who are left wait for what no repair brings.
 
 use super::running::gpus_of;
 use super::{Decider, Event, World};
-use crate::cluster::{Out, Share};
+use crate::cluster::spec::GpuChoice;
+use crate::cluster::{Cluster, Out, Placement, Share};
 use crate::engine::Epoch;
-use crate::id::{GpuId, NodeId, PodId};
+use crate::id::{GpuId, NodeId, PodId, ShapeId};
 use crate::perf::Models;
 use crate::perf::failures::{Blast, Failures};
 use crate::record::{Cause, Observer, Record};
 use crate::rng::Stream;
+use crate::sched::filter::Shape;
 use crate::units::{Mib, Span, Time, Work};
 use crate::workload::request::Unit;
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 /// How a pod breaks by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +74,8 @@ pub(super) struct Breakage {
     restarts: u64,
     /// The class that a node comes back to.
     pub(super) comes_back: BTreeMap<NodeId, u16>,
+    /// Failures of their own of pods, and of gangs by their first.
+    own: FxHashMap<PodId, u32>,
     /// Work left of pods that saved some of it and lost their place.
     kept: FxHashMap<PodId, Work>,
 }
@@ -91,6 +96,13 @@ impl Breakage {
         if left != all {
             self.kept.insert(pod, left);
         }
+    }
+
+    /// A pod or gang failed by itself; how often it has by now.
+    pub(super) fn count_own(&mut self, first: PodId) -> u32 {
+        let failures = self.own.entry(first).or_default();
+        *failures += 1;
+        *failures
     }
 
     /// Whether some unit will be back: something is still to come.
@@ -163,11 +175,16 @@ impl<O: Observer> World<'_, '_, O> {
             return false;
         }
         let now = self.calendar.now();
+        let hopeless = self.is_hopeless();
         while let Some(Reverse((at, unit))) = self.failures.clocks.peek().copied()
             && at <= now
         {
             self.failures.clocks.pop();
-            self.strike(unit);
+            if hopeless {
+                self.set_clock(unit);
+            } else {
+                self.strike(unit);
+            }
         }
         self.arm_faults();
         true
@@ -405,8 +422,57 @@ impl<O: Observer> World<'_, '_, O> {
 
     /// Whether nobody is left for whom faults and repairs could matter.
     pub(super) fn is_deserted(&self) -> bool {
+        self.is_idle() && self.waiting == 0
+    }
+
+    /// Whether nobody runs, and nobody comes.
+    fn is_idle(&self) -> bool {
         let arrivals = self.next_arrival < self.setup.pods.pods.len();
         let planned = self.disruptions.away != 0 || self.disruptions.to_come != 0;
-        !arrivals && !planned && !self.gated.any() && self.waiting == 0 && self.running.is_empty()
+        !arrivals && !planned && !self.gated.any() && self.running.is_empty()
+    }
+
+    /// Whether those who wait are all that is left, and none of them could run if nothing were down. Faults
+    /// would go on for ever then, and with them attempts that are in vain. *O*(pods) in an idle cluster.
+    fn is_hopeless(&self) -> bool {
+        let now = self.calendar.now();
+        let cutting = self.nos.as_ref().is_some_and(|nos| nos.is_pending() && nos.may_help(now));
+        let placing = matches!(&self.decider, Decider::Kube(kube) if kube.is_placing());
+        if !self.is_idle() || cutting || placing || self.recuts.is_pending() {
+            return false;
+        }
+        let mut whole = self.cluster.clone();
+        for (node, class) in &self.failures.comes_back {
+            whole.set_class(*node, *class);
+        }
+        for unit in self.failures.down.keys() {
+            if let Part::Gpu(node, gpu) = self.failures.parts[*unit as usize] {
+                whole.set_out(node, gpu, Out::Failed, false);
+            }
+        }
+        let pods = &self.setup.pods;
+        let firsts = (0..pods.pods.len()).filter(|pod| pods.pods[*pod].gang != 0).map(PodId::of);
+        let waiting = firsts.filter(|pod| self.state[pod.index()] == super::State::Waiting);
+        let groups: BTreeSet<Vec<ShapeId>> =
+            waiting.map(|first| pods.members(first).map(|pod| pods.shape(pod)).collect()).collect();
+        !groups.iter().any(|group| self.all_fit(group, &whole))
+    }
+
+    /// Whether pods of these shapes find room together, each on the first node that has some.
+    fn all_fit(&self, shapes: &[ShapeId], cluster: &Cluster) -> bool {
+        let pods = &self.setup.pods;
+        let mut room = cluster.clone();
+        shapes.iter().all(|shape| {
+            let request = &pods.requests[shape.index()];
+            let constraint = &pods.constraints[request.constraint as usize];
+            let shape = Shape::new(request, constraint, room.classes());
+            let Some(node) = room.nodes().find(|node| shape.refusal(&room, *node).is_none()) else {
+                return false;
+            };
+            let need = shape.need(room.class_index(node));
+            let grant = room.choose(node, need, GpuChoice::FirstFit).expect("the filter passed this node");
+            room.bind(request, &Placement { node, grant });
+            true
+        })
     }
 }

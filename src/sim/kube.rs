@@ -61,9 +61,9 @@ pub struct KubeScheduler {
     in_flight: Option<(Attempt, Option<Placement>)>,
     /// Victims whose binding has not gone out, and for whom they must go.
     unwanted: BTreeMap<PodId, PodId>,
-    /// When the cycle began that takes time, and when it ends.
-    cycle_began: Time,
+    /// When the cycle ends that takes time, and whether something changed since it began.
     cycle_ends: Option<Time>,
+    overtaken: bool,
     timer: Option<(Time, Epoch)>,
     /// What nodes advertise.
     offered: Offered,
@@ -73,7 +73,7 @@ pub struct KubeScheduler {
     api: Option<Api>,
     /// When the cluster or the pods last changed from outside.
     changed: Time,
-    /// Attempts in a row that failed and left everything as it was.
+    /// Attempts in a row, since then, that failed and left everything as it was.
     fruitless: u64,
     attempts: u64,
 }
@@ -98,8 +98,8 @@ impl KubeScheduler {
             slot_of: FxHashMap::default(),
             in_flight: None,
             unwanted: BTreeMap::new(),
-            cycle_began: Time::ZERO,
             cycle_ends: None,
+            overtaken: false,
             timer: None,
             offered,
             failures: (0.0 < spec.kube.bind_failures)
@@ -113,6 +113,11 @@ impl KubeScheduler {
 
     pub(super) fn attempts(&self) -> u64 {
         self.attempts
+    }
+
+    /// Something changed that another try may find.
+    fn touch(&mut self, now: Time) {
+        (self.changed, self.fruitless, self.overtaken) = (now, 0, true);
     }
 
     /// Whether the next binding fails.
@@ -135,7 +140,7 @@ impl KubeScheduler {
 
     pub(super) fn arrive(&mut self, pod: PodId, pods: &Pods<'_>, budgets: &Budgets, now: Time) {
         self.kube.arrive(pod, facts(pod, pods, budgets), now);
-        self.changed = now;
+        self.touch(now);
     }
 
     /// A pod is created with scheduling gates; what is said of it.
@@ -153,7 +158,7 @@ impl KubeScheduler {
     /// The gates of a pod are lifted.
     pub(super) fn ungate(&mut self, pod: PodId, now: Time) {
         self.kube.ungate(pod);
-        self.changed = now;
+        self.touch(now);
     }
 
     pub(super) fn withdraw(&mut self, pod: PodId, now: Time) {
@@ -161,7 +166,7 @@ impl KubeScheduler {
         if self.kube.queue().get(pod).is_some() {
             self.kube.withdraw(pod, now);
         }
-        self.changed = now;
+        self.touch(now);
     }
 
     /// Whether whoever waits was tried since anything changed, in vain, and another try can change nothing:
@@ -210,7 +215,7 @@ impl KubeScheduler {
     pub(super) fn deleted(&mut self, pod: PodId, node: NodeId, now: Time) -> bool {
         self.slot_of.remove(&pod).expect("a pod that ran");
         self.kube.deleted(pod, node, now);
-        self.changed = now;
+        self.touch(now);
         self.kube.queue().has_ready()
     }
 
@@ -232,7 +237,7 @@ impl KubeScheduler {
     /// A node is gone; its pods are still counted.
     pub(super) fn node_left(&mut self, node: NodeId, now: Time) {
         self.kube.remove_node(node);
-        self.changed = now;
+        self.touch(now);
     }
 
     /// A node is something else from now on, or is there for the first time; whether a cycle would find
@@ -241,7 +246,7 @@ impl KubeScheduler {
         if cluster.class(node).present {
             self.kube.update_node(node, self.offered.node_spec(cluster, node), now);
         }
-        self.changed = now;
+        self.touch(now);
         self.kube.queue().has_ready()
     }
 
@@ -349,7 +354,7 @@ impl<O: Observer> World<'_, '_, O> {
                 self.conclude(&attempt, placement);
             } else {
                 kube.in_flight = Some((attempt, placement));
-                (kube.cycle_began, kube.cycle_ends) = (now, Some(end));
+                (kube.overtaken, kube.cycle_ends) = (false, Some(end));
                 self.calendar.schedule(end, Event::CycleEnd, 0);
                 break;
             }
@@ -399,8 +404,8 @@ impl<O: Observer> World<'_, '_, O> {
         let kube = self.kube();
         let (attempt, placement) = kube.in_flight.take().expect("a cycle that takes time");
         // What changed during the cycle came too late for it: the pod was not yet tried since.
-        if kube.cycle_began <= kube.changed {
-            kube.changed = now;
+        if kube.overtaken {
+            kube.touch(now);
         }
         self.conclude(&attempt, placement);
         self.arm();
@@ -448,13 +453,13 @@ impl<O: Observer> World<'_, '_, O> {
         self.cluster.release(self.setup.pods.request(pod), placement);
         let kube = self.kube();
         let reason = kube.kube.end_unbound(attempt, BIND_FAILED, now);
-        (kube.changed, kube.fruitless) = (now, 0);
+        kube.touch(now);
         kube.unwanted.remove(&pod);
         if let Some(api) = &mut kube.api {
             api.bucket.call(now, 1);
         }
         self.emit(Record::Unbound { pod, node: placement.node, reason });
-        self.recut_after(placement);
+        self.given_back(placement);
         let patience =
             self.setup.patience.map(|patience| self.setup.pods.pods[pod.index()].arrival + patience);
         // As after an attempt that finds no node.

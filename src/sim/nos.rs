@@ -235,6 +235,11 @@ impl<'a> Nos<'a> {
         self.wake.is_some()
     }
 
+    /// Whether pods have come, been bound or ended lately enough for it to help somebody yet.
+    pub(super) fn may_help(&self, now: Time) -> bool {
+        now <= self.active + QUIET
+    }
+
     fn next(&self) -> Option<Time> {
         let queues = self.queues.iter().filter_map(WorkQueue::next);
         let timers = self.timers.first_key_value().map(|((at, _), _)| *at);
@@ -360,7 +365,9 @@ impl<O: Observer> World<'_, '_, O> {
         }
         for gpu in 0..self.cluster.class(id).gpus as u8 {
             match node.side {
-                Side::Mig { .. } => self.nos_stand(id, gpu, 0),
+                Side::Mig { .. } => {
+                    self.cut(id, gpu, 0);
+                }
                 Side::Mps { .. } => self.nos_offer(id, gpu, &[]),
             }
         }
@@ -461,7 +468,7 @@ impl<O: Observer> World<'_, '_, O> {
         let now = self.calendar.now();
         let quiet = self.is_over();
         let Some(nos) = &self.nos else { return };
-        if quiet && nos.rollout.is_none() && nos.active + QUIET < now {
+        if quiet && nos.rollout.is_none() && !nos.may_help(now) {
             return;
         }
         if let Some(next) = nos.next() {

@@ -6,13 +6,14 @@
 
 use super::{Event, World};
 use crate::cluster::spec::Holders;
-use crate::cluster::{Grant, Out, Placement, Share};
+use crate::cluster::{Grant, Out, Placement};
 use crate::engine::Epoch;
 use crate::id::{GpuId, NodeId};
 use crate::perf::recut::Path;
 use crate::record::{Doom, Observer, Record};
 use crate::rng::Stream;
 use crate::units::Span;
+use crate::workload::request::Sharing;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A node that changes its mode.
@@ -134,10 +135,18 @@ impl<O: Observer> World<'_, '_, O> {
         self.setup.recut.managed(&mut stream)
     }
 
-    fn stand(&mut self, node: NodeId, gpu: u8, standing: u32) {
-        if standing != self.cluster.standing(node, gpu) {
+    /// These slices stand on a GPU from now on; whether that is a change.
+    pub(super) fn cut(&mut self, node: NodeId, gpu: u8, standing: u32) -> bool {
+        let changes = standing != self.cluster.standing(node, gpu);
+        if changes {
             self.cluster.recut(node, gpu, standing);
             self.emit(Record::Recut { node, gpu, standing });
+        }
+        changes
+    }
+
+    fn stand(&mut self, node: NodeId, gpu: u8, standing: u32) {
+        if self.cut(node, gpu, standing) {
             self.node_changed(node);
         }
     }
@@ -203,7 +212,11 @@ impl<O: Observer> World<'_, '_, O> {
                     return;
                 }
                 let switch = self.recuts.switching.remove(&node).expect("it was just there");
-                self.set_class(node, switch.class);
+                // One that is down after a fault comes back as what it was to be.
+                match self.failures.comes_back.get_mut(&node) {
+                    Some(class) => *class = switch.class,
+                    None => self.set_class(node, switch.class),
+                }
             } else if self.recuts.restarting.get(&node) == Some(&epoch) {
                 self.recuts.restarting.remove(&node);
                 if self.setup.recut.path == Path::MigManager {
@@ -257,13 +270,10 @@ impl<O: Observer> World<'_, '_, O> {
             return;
         }
         let model = self.setup.recut;
-        let mps = |share: &Share| {
-            matches!(share, Share::Memory { .. } | Share::Sliced { .. } | Share::Replicas { mps: true, .. })
-        };
-        let mig = |share: &Share| matches!(share, Share::Slices { .. });
-        let to = &self.cluster.classes()[usize::from(switch.class)].share;
-        let cut = mig(to) || mig(&self.cluster.class(node).share);
-        let (server, managed) = (mps(to), cut && model.path == Path::MigManager);
+        let to = self.cluster.classes()[usize::from(switch.class)].share.sharing();
+        let cut = [to, self.cluster.class(node).share.sharing()].contains(&Sharing::Mig);
+        let server = matches!(to, Sharing::Mps | Sharing::MpsReplicas);
+        let managed = cut && model.path == Path::MigManager;
         let mut takes = if managed { self.managed() } else { model.plugin };
         if model.path == Path::AtOnce {
             takes = Span::ZERO;
@@ -276,8 +286,8 @@ impl<O: Observer> World<'_, '_, O> {
         self.recuts.switching.insert(node, Switch { due: Some(epoch), ..switch });
     }
 
-    /// Re-cuts and changes of mode that waited for a pod that is gone.
-    pub(super) fn recut_after(&mut self, placement: &Placement) {
+    /// Re-cuts and changes of mode go on that waited for a pod that is gone.
+    pub(super) fn given_back(&mut self, placement: &Placement) {
         if !self.recuts.retiring.is_empty() {
             for gpu in placement.grant.gpus() {
                 self.recut(placement.node, gpu, true);
@@ -285,6 +295,10 @@ impl<O: Observer> World<'_, '_, O> {
         }
         if !self.recuts.switching.is_empty() {
             self.switch(placement.node);
+        }
+        // Of a GPU that is out of service there is what is held: now less.
+        if placement.grant.gpus().any(|gpu| self.cluster.is_out(placement.node, gpu)) {
+            self.node_changed(placement.node);
         }
     }
 }

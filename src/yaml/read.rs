@@ -27,10 +27,15 @@ pub fn read(node: &Rc<Node>, kind: &Kind, problems: &mut Vec<Problem>) -> Item {
 fn value(node: &Rc<Node>, kind: &Kind, problems: &mut Vec<Problem>) -> Result<Value, Problem> {
     match (kind, &node.shape) {
         (Kind::Overlay(_), Shape::Map(_)) => Ok(Value::Overlay(node.clone())),
-        (Kind::Either(kinds), _) => match kinds.iter().find(|k| fits(k, node)) {
-            Some(kind) => value(node, kind, problems),
-            None => Err(mismatch(node, kind)),
-        },
+        (Kind::Either(kinds), _) => {
+            // A word of a choice is that word, whatever else would take a text.
+            let named = kinds.iter().find(|k| is_word(k, node));
+            match named.or_else(|| kinds.iter().find(|k| fits(k, node))) {
+                Some(Kind::Integer(..)) if number(node).is_none() => Err(mismatch(node, kind)),
+                Some(kind) => value(node, kind, problems),
+                None => Err(mismatch(node, kind)),
+            }
+        }
         (Kind::Choice(choice), _) => self::choice(node, choice, problems),
         (Kind::Object(object), Shape::Map(entries)) => Ok(object_value(&node.at, entries, object, problems)),
         (Kind::Map(of), Shape::Map(entries)) => {
@@ -52,6 +57,24 @@ fn value(node: &Rc<Node>, kind: &Kind, problems: &mut Vec<Problem>) -> Result<Va
             })
         }
         _ => Err(mismatch(node, kind)),
+    }
+}
+
+/// Whether a node is a word of this choice.
+fn is_word(kind: &Kind, node: &Node) -> bool {
+    match (kind, &node.shape) {
+        (Kind::Choice(choice), Shape::Text { text, .. }) => {
+            choice.alternatives.iter().any(|word| word.name == text.as_str())
+        }
+        _ => false,
+    }
+}
+
+/// The number that a node is.
+fn number(node: &Node) -> Option<f64> {
+    match &node.shape {
+        Shape::Text { text, .. } => text.parse().ok(),
+        _ => None,
     }
 }
 

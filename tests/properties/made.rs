@@ -12,7 +12,7 @@ use slicewise::experiment::{World, prepare};
 use slicewise::partition::nos::Fixes;
 use slicewise::partition::planner::Planner;
 use slicewise::partition::spec::{Choice, Geometries, NosSpec, PartitionerSpec};
-use slicewise::perf::failures::{Checkpoint, Failures, GpuFaults, Life, NodeFaults, RepairLaw};
+use slicewise::perf::failures::{Checkpoint, Failures, GpuFaults, Life, NodeFaults, RepairLaw, Retries};
 use slicewise::perf::recut::{Path, Recut};
 use slicewise::perf::{Behavior, FaultDomain, Mig, Mps as PerfMps, PairMode, PairRow, Threads, TimeSlicing};
 use slicewise::scenario::resolved::{ModelsSpec, ReportSpec, Scenario, WorkloadSpec};
@@ -479,7 +479,7 @@ impl Policy {
 
 /// What happens to nodes, and what is said of pods that must go.
 pub(crate) fn disturbance() -> impl Strategy<Value = (Vec<(u64, usize, u8)>, Policy)> {
-    let event = (0_u64..150, 0_usize..6, 0_u8..11);
+    let event = (0_u64..150, 0_usize..6, 0_u8..13);
     let gates = prop_oneof![2 => Just(Vec::new()), 1 => vec((0_usize..3, 1_u64..90), 1..4)];
     let policy = (0_u64..40, any::<bool>(), vec((any::<bool>(), 0_u32..4), 0..3), any::<bool>(), gates);
     let policy = policy.prop_map(|(grace, leave, budgets, meek, gates)| Policy {
@@ -499,10 +499,31 @@ pub(crate) fn trouble() -> impl Strategy<Value = ModelsSpec> {
         .prop_map(|some| some.map(|(every, cost)| Checkpoint { every: Span::from_secs(every), cost }));
     let memory = of((0..50_u64).prop_map(|gib| Mib(gib * 1_024)));
     let rate = || select(vec![0.0, 30.0, 120.0]);
-    let life = (memory, second(5), checkpoint, second(5), any::<bool>(), rate(), select(vec![0.0, 0.2, 1.0]))
-        .prop_map(|(memory, start_up, checkpoint, resume, saves_on_eviction, crashes_per_hour, fatal)| {
-            Life { memory, start_up, checkpoint, resume, saves_on_eviction, crashes_per_hour, fatal }
-        });
+    let retries = select(vec![Retries::Limit(0), Retries::Limit(6)]);
+    let spans = (second(5), second(5));
+    let life = (memory, spans, checkpoint, any::<bool>(), rate(), select(vec![0.0, 0.2, 1.0]), retries)
+        .prop_map(
+            |(
+                memory,
+                (start_up, resume),
+                checkpoint,
+                saves_on_eviction,
+                crashes_per_hour,
+                fatal,
+                retries,
+            )| {
+                Life {
+                    memory,
+                    start_up,
+                    checkpoint,
+                    resume,
+                    saves_on_eviction,
+                    crashes_per_hour,
+                    fatal,
+                    retries,
+                }
+            },
+        );
     let day = || select(vec![0.0, 20.0, 60.0]);
     let law = select(vec![RepairLaw::Exponential, RepairLaw::Constant]);
     let failures =
@@ -515,7 +536,7 @@ pub(crate) fn trouble() -> impl Strategy<Value = ModelsSpec> {
         });
     let residual = || select(vec![0.0, 0.2]);
     let tables = (residual(), residual(), any::<bool>(), any::<bool>());
-    let sharing = (any::<bool>(), Just(Path::AtOnce));
+    let sharing = (any::<bool>(), select(vec![Path::Agent, Path::MigManager, Path::AtOnce]));
     (sharing, vec(life, 3..=3), of(failures), tables).prop_map(
         |((sharing, path), lives, failures, tables)| {
             let (mps, mig, domain, pairs) = tables;

@@ -4,7 +4,7 @@ use super::workload::{chosen, sha256};
 use super::{Context, words};
 use crate::diag::nearest;
 use crate::perf::assign::{As, Assign, GpuKind, Which};
-use crate::perf::failures::{Checkpoint, Failures, GpuFaults, Life, NodeFaults, RepairLaw};
+use crate::perf::failures::{Checkpoint, Failures, GpuFaults, Life, NodeFaults, RepairLaw, Retries};
 use crate::perf::recut::{Call, Manager, Path, Recut};
 use crate::perf::service::{Arrivals, Cost, RequestTrace, Service, Target, Tokens};
 use crate::perf::{Behavior, FaultDomain, Mig, Mps, PairMode, PairRow, Threads, TimeSlicing};
@@ -269,6 +269,7 @@ fn partial_life(r: &mut Record, base: Life, context: &mut Context<'_>) -> Option
     let saves: Option<Option<bool>> = r.optional("saves_on_eviction", context);
     let crashes: Option<Option<f64>> = r.optional("crashes_per_hour", context);
     let fatal: Option<Option<f64>> = r.optional("fatal", context);
+    let retries: Option<Option<Retries>> = r.optional("retries", context);
     Some(Life {
         memory: memory?.or(base.memory),
         start_up: start_up?.unwrap_or(base.start_up),
@@ -280,7 +281,17 @@ fn partial_life(r: &mut Record, base: Life, context: &mut Context<'_>) -> Option
         saves_on_eviction: saves?.unwrap_or(base.saves_on_eviction),
         crashes_per_hour: crashes?.unwrap_or(base.crashes_per_hour),
         fatal: fatal?.unwrap_or(base.fatal),
+        retries: retries?.unwrap_or(base.retries),
     })
+}
+
+impl<'a> Lower<Context<'a>> for Retries {
+    fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
+        match item.value {
+            Value::Choice(..) => Some(Retries::Unlimited),
+            _ => u32::lower(item, context).map(Retries::Limit),
+        }
+    }
 }
 
 fn checkpoint_of(item: Item, context: &mut Context<'_>) -> Option<Option<Checkpoint>> {

@@ -83,6 +83,7 @@ static MEASURED: Object = Object {
         Key::optional("saves_on_eviction", Kind::Bool, "whether it saves its work when it is asked to go"),
         Key::optional("crashes_per_hour", FROM_ZERO, "crashes in an hour of running"),
         Key::optional("fatal", SHARE, "share of its crashes that are fatal GPU faults"),
+        Key::optional("retries", RETRIES, "how often it is created anew after failures of its own"),
     ],
 };
 
@@ -105,6 +106,14 @@ static NO_CHECKPOINT: Choice = Choice {
     name: "no checkpoints",
     doc: "What a pod keeps of its work.",
     alternatives: &[Alternative::word("none", "Nothing: it restarts from zero.")],
+};
+
+const RETRIES: Kind = Kind::Either(&[Kind::Integer(0, 1_000_000), Kind::Choice(&NO_LIMIT)]);
+
+static NO_LIMIT: Choice = Choice {
+    name: "unlimited",
+    doc: "How often a pod is created anew after crashes of its own and memory that it did not find.",
+    alternatives: &[Alternative::word("unlimited", "Always: one that can never run goes on for ever.")],
 };
 
 static CHECKPOINT: Object = Object {
@@ -188,6 +197,7 @@ static LIFE: Object = Object {
         ),
         Key::default("crashes_per_hour", FROM_ZERO, "0", "crashes in an hour of running"),
         Key::default("fatal", SHARE, "0.2", "share of its crashes that are fatal GPU faults"),
+        Key::default("retries", RETRIES, "6", "how often pods are created anew after failures of their own"),
     ],
 };
 
@@ -291,7 +301,7 @@ static RECUTS: Object = Object {
     name: "the time of re-cuts",
     doc: "Re-cuts of a partitioner, re-cuts and changes of mode that are planned.",
     keys: &[
-        Key::default("path", Kind::Choice(&PATHS), "instant", "who carries out what is planned"),
+        Key::default("path", Kind::Choice(&PATHS), "agent", "who carries out what is planned"),
         Key::default("create", Kind::Object(&CREATE), "{}", "a call that creates GPU instances"),
         Key::default("destroy", Kind::Object(&DESTROY), "{}", "a call that destroys them"),
         Key::default("compute_instance", SPAN, "100ms", "a compute instance in each"),

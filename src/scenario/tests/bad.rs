@@ -435,3 +435,17 @@ fn rules_of_behavior_name_what_there_is() {
     }
     assert!(read(&models("[{of: {classes: [a]}, as: mine}, {as: {mix: {mine: 1, medium: 2}}}]")).is_ok());
 }
+
+#[test]
+fn retries_are_a_number_or_a_word() {
+    let life = |retries: &str| format!("{SMALL}models:\n  life: {{retries: {retries}}}\n");
+    let line = SMALL.lines().count() + 2;
+    for (retries, what) in [
+        ("never", "bad-value expected a whole number or unlimited, found `never`"),
+        ("1.5", "bad-value expected a whole number, found `1.5`"),
+        ("-1", "out-of-range `-1` is out of range; it must be 0 to 1000000"),
+    ] {
+        check(&life(retries), &[&format!("{line}:19 {what}")]);
+    }
+    assert!(read(&life("unlimited")).is_ok() && read(&life("0")).is_ok());
+}

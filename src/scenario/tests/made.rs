@@ -12,7 +12,7 @@ use crate::partition::nos::Fix;
 use crate::partition::planner::Planner;
 use crate::partition::spec::{Choice as NosChoice, Geometries, NosSpec, PartitionerSpec};
 use crate::perf::assign::{As, Assign, GpuKind, Which};
-use crate::perf::failures::{Checkpoint, Failures, GpuFaults, Life, NodeFaults, RepairLaw};
+use crate::perf::failures::{Checkpoint, Failures, GpuFaults, Life, NodeFaults, RepairLaw, Retries};
 use crate::perf::recut::{Call, Manager, Path, Recut};
 use crate::perf::service::{Arrivals as RequestArrivals, Cost, RequestTrace, Service, Target, Tokens};
 use crate::perf::{Behavior, FaultDomain, Mig, Mps as PerfMps, PairMode, PairRow, Threads, TimeSlicing};
@@ -478,15 +478,11 @@ fn life() -> impl Strategy<Value = Life> {
     let checkpoint =
         of((span(), span_or_none())).prop_map(|some| some.map(|(every, cost)| Checkpoint { every, cost }));
     let spans = (span_or_none(), span_or_none());
-    (of((0..1_u64 << 40).prop_map(Mib)), spans, checkpoint, any::<bool>(), 0.0..1e6, share()).prop_map(
-        |(memory, (start_up, resume), checkpoint, saves_on_eviction, crashes_per_hour, fatal)| Life {
-            memory,
-            start_up,
-            checkpoint,
-            resume,
-            saves_on_eviction,
-            crashes_per_hour,
-            fatal,
+    let retries = prop_oneof![Just(Retries::Unlimited), (0_u32..1_000_000).prop_map(Retries::Limit)];
+    let memory = of((0..1_u64 << 40).prop_map(Mib));
+    (memory, spans, checkpoint, any::<bool>(), 0.0..1e6, share(), retries).prop_map(
+        |(memory, (start_up, resume), checkpoint, saves_on_eviction, crashes_per_hour, fatal, retries)| {
+            Life { memory, start_up, checkpoint, resume, saves_on_eviction, crashes_per_hour, fatal, retries }
         },
     )
 }

@@ -177,7 +177,7 @@ impl<O: Observer> World<'_, '_, O> {
                 Share::Slices { .. } => {
                     let held = self.cluster.gpu_full(id)[usize::from(gpu)]
                         & !self.cluster.gpu_free(id)[usize::from(gpu)];
-                    self.nos_stand(id, gpu, held);
+                    self.cut(id, gpu, held);
                 }
                 _ => {
                     let offered = self.cluster.offered(id, gpu);
@@ -205,7 +205,7 @@ impl<O: Observer> World<'_, '_, O> {
                     let layout = nos.products[*driver].0.states().layout(states[usize::from(gpu)]);
                     let standing =
                         u32::try_from(layout.places().bits()).expect("a class has 32 slices at most");
-                    self.nos_stand(id, gpu, standing);
+                    self.cut(id, gpu, standing);
                 }
                 Side::Mps { config } => {
                     let of_gpu = config.iter().filter(|entry| entry.device == i64::from(gpu));
@@ -222,13 +222,6 @@ impl<O: Observer> World<'_, '_, O> {
         self.nos_node_changed(id);
         self.node_changed(id);
         self.nos.as_mut().expect("there is nos").renew(id, now);
-    }
-
-    pub(super) fn nos_stand(&mut self, node: NodeId, gpu: u8, standing: u32) {
-        if self.cluster.standing(node, gpu) != standing {
-            self.cluster.recut(node, gpu, standing);
-            self.emit(Record::Recut { node, gpu, standing });
-        }
     }
 
     pub(super) fn nos_offer(&mut self, node: NodeId, gpu: u8, slices: &[(u16, u16)]) {
