@@ -47,16 +47,17 @@ report: {{gpus_shown: 0}}
 }
 
 fn residents(c: &mut Criterion) {
-    const PODS: u64 = 100_000;
+    // A million changes; few under `--test`.
+    let pods = if std::env::args().any(|arg| arg == "--test") { 5_000 } else { 500_000 };
     let mut group = c.benchmark_group("residents");
     group.sample_size(10).measurement_time(Duration::from_secs(20));
-    group.throughput(Throughput::Elements(2 * PODS));
+    group.throughput(Throughput::Elements(2 * pods));
     for (name, mode, to) in [
         ("48 MPS clients", "{mps: {memory: {clients: 48}}}", "mps"),
         ("48 time-slicing replicas", "{time-slicing: {replicas: 48}}", "time-slicing"),
     ] {
         for sharing in [false, true] {
-            let world = world(&crowded(PODS, sharing, mode, to));
+            let world = world(&crowded(pods, sharing, mode, to));
             let models = if sharing { "models" } else { "no models" };
             group.bench_function(format!("{name}, {models}"), |b| {
                 b.iter(|| black_box(world.simulate(&mut ())))
