@@ -318,10 +318,28 @@ pub struct SliceChart {
 pub struct SliceRow {
     /// Node and GPU number, `node-3/gpu-0`.
     pub name: String,
-    /// Lanes from bottom to top: label (`3g.20gb@4`, `replica 2`, `whole`) and share of the GPU's height.
+    /// Lanes from bottom to top: label (`3g.20gb@4`, `replica 2`, `whole`) and share of the GPU's height. None
+    /// where the GPU is cut anew in the run.
     pub lanes: Vec<(String, f64)>,
+    /// What stood when, where the GPU is cut anew in the run.
+    pub cuts: Vec<Cut>,
     /// Occupations.
     pub held: Vec<Held>,
+}
+
+/// A part that stood on a GPU for a while.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cut {
+    /// Its name, as a lane's.
+    pub label: String,
+    /// Bottom as a share of the GPU's height, 0..1.
+    pub low: f64,
+    /// Top.
+    pub high: f64,
+    /// Seconds.
+    pub from_s: f64,
+    /// Seconds.
+    pub to_s: f64,
 }
 
 /// A pod on a lane for a while.

@@ -23,9 +23,13 @@ cluster:
 ";
 
 fn run(more: &str) -> Run {
+    whole(&format!("{FORTY}{more}"))
+}
+
+fn whole(yaml: &str) -> Run {
     let none = BTreeMap::new();
     let known = Known::builtin(&score::BUILT_IN, &none);
-    let (mut file, _) = load(&format!("{FORTY}{more}"), "forty.yaml", &known).expect("a good scenario");
+    let (mut file, _) = load(yaml, "forty.yaml", &known).expect("a good scenario");
     let worlds = worlds(&mut file, &Inputs::beside(Path::new(""), "forty.yaml"), &[]).expect("it can be run");
     worlds.into_iter().next().expect("one variant").run(&|_| ())
 }
@@ -99,5 +103,68 @@ fn bindings_fail_as_often_as_is_said_and_pods_are_tried_again() {
         let failed = 1 < *attempts;
         assert_eq!(failed, Span::from_secs(1) <= *wait, "the first back-off is a second");
         assert_eq!(failed, first.starts_with("binding rejected: ") && first == last);
+    }
+}
+
+/// One GPU that is whole at first, cut at 10 minutes, and cut anew at 30, by nobody in no time.
+const CUT: &str = "
+name: cut
+workload:
+  translation: {to: mig}
+  generate:
+    pods: 6
+    arrivals: at-once
+    classes: [{name: a, cpu: 1, memory: 1GiB, gpu: {share: 400}, work: {constant: {mean: 5m}}}]
+cluster:
+  nodes: [{name: n, cpu: 96, memory: 384GiB, gpus: {model: a100-40gb, count: 1}, mode: whole}]
+  events:
+    - {at: 10m, nodes: [n], do: {mode: {to: {mig: [3g, 1g]}, running: wait}}}
+    - {at: 30m, nodes: [n], do: {recut: {layout: [3g, 3g], running: wait}}}
+models: {recut: {path: instant}}
+";
+
+#[test]
+fn the_chart_of_slices_shows_how_a_gpu_was_cut_and_when() {
+    let run = whole(CUT);
+    let [gpu] = &run.result.slices.gpus[..] else { panic!("one GPU") };
+    assert!(gpu.lanes.is_empty() && gpu.held.len() == 6, "{gpu:?}");
+    let stood: Vec<_> = gpu
+        .cuts
+        .iter()
+        .map(|cut| format!("{} {}-{} {} to {}", cut.label, cut.low, cut.high, cut.from_s, cut.to_s))
+        .collect();
+    // Four pods one after another on the one slice, the last two beside each other; what stays is one piece.
+    let expected = [
+        "whole 0-1 0 to 600",
+        "1g.5gb@4 0.5-0.625 600 to 1800",
+        "3g.20gb@0 0-0.5 600 to 2100",
+        "3g.20gb@4 0.5-1 1800 to 2100",
+    ];
+    assert_eq!(stood, expected);
+}
+
+#[test]
+fn pods_that_never_find_their_memory_fail_after_their_retries() {
+    // Two time-sliced pods want 25 GiB each of 40: the second fails, and comes again beside the first.
+    let yaml = |retries: &str| {
+        format!(
+            "
+name: memory
+workload:
+  generate:
+    pods: 2
+    arrivals: at-once
+    classes: [{{name: a, cpu: 1, memory: 1GiB, gpu: {{share: 500}}, work: {{constant: {{mean: 100h}}}}}}]
+cluster:
+  nodes: [{{name: n, cpu: 9, memory: 99GiB, gpus: {{model: a100-40gb, count: 1}}, mode: {{time-slicing: {{replicas: 2}}}}}}]
+models: {{sharing: true, life: {{memory: 25GiB, retries: {retries}}}}}
+"
+        )
+    };
+    for retries in [0, 1, 6] {
+        let run = whole(&yaml(&retries.to_string()));
+        let failures = |pod: usize| run.log.losses(PodId::of(pod)).failures;
+        assert_eq!([failures(0), failures(1)], [0, retries + 1]);
+        assert_eq!(run.log.lines()[1].fate, crate::metrics::Fate::Failed);
     }
 }

@@ -1,6 +1,6 @@
 //! Who held which part of the first GPUs when: the fold behind the chart of slices.
 
-use super::{Held, SliceChart, SliceRow};
+use super::{Cut, Held, SliceChart, SliceRow};
 use crate::cluster::{Cluster, Grant, Need, NodeClass, Share};
 use crate::id::{NodeId, PodId};
 use crate::record::{Observer, Reasons, Record};
@@ -27,6 +27,37 @@ struct Row {
     gpu: u8,
     chart: SliceRow,
     open: Vec<Open>,
+    /// What stands on it, from bottom to top, and since when.
+    parts: Vec<(Part, Time)>,
+}
+
+/// A part of a GPU: [low, high) of its height, and what it is called.
+#[derive(Clone, Debug, PartialEq)]
+struct Part {
+    label: String,
+    low: f64,
+    high: f64,
+}
+
+impl Row {
+    /// These parts stand from now on.
+    fn cut(&mut self, parts: Vec<Part>, at: Time, room: &mut usize) {
+        let stood = std::mem::take(&mut self.parts);
+        for (part, since) in &stood {
+            if !parts.contains(part) && *room < BARS_MAX && *since < at {
+                *room += 1;
+                self.chart.cuts.push(cut(part, *since, at));
+            }
+        }
+        let since = |part: &Part| stood.iter().find(|(of, _)| of == part).map_or(at, |(_, since)| *since);
+        self.parts =
+            parts.into_iter().map(|part| (since(&part), part)).map(|(at, part)| (part, at)).collect();
+    }
+}
+
+fn cut(part: &Part, from: Time, to: Time) -> Cut {
+    let Part { label, low, high } = part.clone();
+    Cut { label, low, high, from_s: from.as_secs_f64(), to_s: to.as_secs_f64() }
 }
 
 /// A pod on a GPU: the units it holds, [low, high) of `full`.
@@ -46,8 +77,9 @@ impl<'a> Slices<'a> {
             empty.nodes().flat_map(|node| (0..empty.class(node).gpus as u8).map(move |gpu| (node, gpu)));
         let row = |(node, gpu): (NodeId, u8)| {
             let name = format!("{}/gpu-{gpu}", empty.name(node));
-            let chart = SliceRow { name, lanes: lanes(empty.class(node)), held: Vec::new() };
-            Row { node, gpu, chart, open: Vec::new() }
+            let parts = parts(empty.class(node), empty.standing(node, gpu));
+            let parts = parts.into_iter().map(|part| (part, Time::ZERO)).collect();
+            Row { node, gpu, chart: SliceRow { name, ..SliceRow::default() }, open: Vec::new(), parts }
         };
         Slices {
             pods,
@@ -86,6 +118,17 @@ impl<'a> Slices<'a> {
                     row.open.extend(here.map(|(_, slice)| slice_bar(class, pod, *slice, at)));
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// A node, or one of its GPUs, may be cut in another way.
+    fn stands(&mut self, at: Time, node: NodeId, gpu: Option<u8>) {
+        for row in self.rows.iter_mut().filter(|row| row.node == node && gpu.is_none_or(|gpu| gpu == row.gpu))
+        {
+            let parts = parts(self.empty.class(node), self.empty.standing(node, row.gpu));
+            if row.parts.iter().map(|(part, _)| part).ne(&parts) {
+                row.cut(parts, at, &mut self.bars);
             }
         }
     }
@@ -144,41 +187,63 @@ fn bar(open: &Open, height: u32, to: Time, workload: &Workload) -> Held {
     }
 }
 
-fn lanes(class: &NodeClass) -> Vec<(String, f64)> {
+/// What pods can hold of a GPU while these slices stand on it, from bottom to top.
+fn parts(class: &NodeClass, standing: u32) -> Vec<Part> {
+    let all = |label: String| vec![Part { label, low: 0.0, high: 1.0 }];
     match &class.share {
-        Share::Whole => vec![("whole".to_owned(), 1.0)],
-        Share::Milli => vec![("thousandths".to_owned(), 1.0)],
-        Share::Memory { gb, .. } | Share::Sliced { gb, .. } => vec![(format!("{gb} GB"), 1.0)],
+        Share::Whole => all("whole".to_owned()),
+        Share::Milli => all("thousandths".to_owned()),
+        Share::Memory { gb, .. } | Share::Sliced { gb, .. } => all(format!("{gb} GB")),
         Share::Replicas { replicas, .. } => {
-            (1..=*replicas).map(|i| (format!("replica {i}"), 1.0 / f64::from(*replicas))).collect()
+            let edge = |i: u16| f64::from(i) / f64::from(*replicas);
+            let part = |i| Part { label: format!("replica {}", i + 1), low: edge(i), high: edge(i + 1) };
+            (0..*replicas).map(part).collect()
         }
         Share::Slices { slices, .. } => {
-            let mut sorted: Vec<_> = slices.iter().collect();
-            sorted.sort_by_key(|s| s.start);
-            let share = |size: u8| f64::from(size) / f64::from(class.memory_slices.max(1));
-            let mut lanes = Vec::new();
-            let mut at = 0;
-            for slice in sorted {
-                if at < slice.start {
-                    lanes.push((String::new(), share(slice.start - at)));
-                }
-                lanes.push((slice.label.clone(), share(slice.size)));
-                at = slice.start + slice.size;
-            }
-            if at < class.memory_slices {
-                lanes.push((String::new(), share(class.memory_slices - at)));
-            }
-            lanes
+            let edge = |place: u8| f64::from(place) / f64::from(class.memory_slices.max(1));
+            let stands = slices.iter().enumerate().filter(|(bit, _)| standing >> bit & 1 == 1);
+            let mut parts: Vec<Part> = stands
+                .map(|(_, slice)| Part {
+                    label: slice.label.clone(),
+                    low: edge(slice.start),
+                    high: edge(slice.start + slice.size),
+                })
+                .collect();
+            parts.sort_by(|a, b| a.low.total_cmp(&b.low));
+            parts
         }
     }
+}
+
+/// Parts as lanes, with nameless ones where nothing stands.
+fn lanes(parts: &[(Part, Time)]) -> Vec<(String, f64)> {
+    let mut lanes = Vec::new();
+    let mut at = 0.0;
+    for (part, _) in parts {
+        if at < part.low {
+            lanes.push((String::new(), part.low - at));
+        }
+        lanes.push((part.label.clone(), part.high - part.low));
+        at = part.high;
+    }
+    if at < 1.0 {
+        lanes.push((String::new(), 1.0 - at));
+    }
+    lanes
 }
 
 impl Observer for Slices<'_> {
     fn record(&mut self, at: Time, record: Record<'_>) {
         match record {
             Record::Bound { pod, node, grant, .. } => self.bound(at, pod, node, grant),
-            // Bars follow a change of mode; lanes are those of the start.
-            Record::NodeChanged { node, class } => self.empty.set_class(node, class),
+            Record::NodeChanged { node, class } => {
+                self.empty.set_class(node, class);
+                self.stands(at, node, None);
+            }
+            Record::Recut { node, gpu, standing } => {
+                self.empty.recut(node, gpu, standing);
+                self.stands(at, node, Some(gpu));
+            }
             Record::Finished { pod } | Record::Evicted { pod, .. } | Record::Failed { pod, .. } => {
                 self.finished(at, pod)
             }
@@ -186,8 +251,13 @@ impl Observer for Slices<'_> {
         }
     }
 
-    fn end(&mut self, _: Time, _: &Reasons) {
+    fn end(&mut self, end: Time, _: &Reasons) {
         for row in &mut self.rows {
+            if row.chart.cuts.is_empty() {
+                row.chart.lanes = lanes(&row.parts);
+            } else {
+                row.cut(Vec::new(), end, &mut self.bars);
+            }
             row.chart.held.sort_by(|a, b| a.from_s.total_cmp(&b.from_s).then(a.low.total_cmp(&b.low)));
         }
     }

@@ -260,8 +260,14 @@ impl OverTime<'_> {
         limits.sort_by(f64::total_cmp);
         limits.dedup();
         if !limits.is_empty() {
-            let texts: Vec<String> = limits.iter().map(|l| level(*l)).collect();
-            legend.push((Key::Limit, format!("capacity: {}", list(&texts))));
+            let mut texts: Vec<String> = limits.iter().map(|l| level(*l)).collect();
+            texts.dedup();
+            // Where nodes change their mode, or come and go, it is a mean: each strip shows its own.
+            let text = match texts.len() {
+                1..=3 => format!("capacity: {}", list(&texts)),
+                _ => "mean capacity".to_owned(),
+            };
+            legend.push((Key::Limit, text));
         }
         let top = heading(&mut picture, &legend);
         picture.text((10.0, top + 12.0), self.unit, LABEL, Ink::Muted, Anchor::Start);

@@ -146,6 +146,7 @@ fn slice_chart(share: f64) -> SliceChart {
     .into();
     let row = |gpu: usize| SliceRow {
         name: format!("node-{}/gpu-{}", gpu / 8, gpu % 8),
+        cuts: Vec::new(),
         held: held(&lanes, gpu, share),
         lanes: lanes.clone(),
     };

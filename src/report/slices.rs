@@ -5,7 +5,7 @@ use super::chart::{Key, LABEL, Plot, RIGHT, WIDTH, heading, nothing, x_axis};
 use super::font;
 use super::human::seconds;
 use super::picture::{Anchor, Ink, Mark, Picture, SERIES_COLORS};
-use crate::metrics::{Held, SliceChart, SliceRow, VariantResult};
+use crate::metrics::{Cut, Held, SliceChart, SliceRow, VariantResult};
 use std::collections::BTreeSet;
 
 /// Height of an em of the labels of lanes and bars.
@@ -58,7 +58,7 @@ pub fn slices(variant: &VariantResult) -> Option<Picture> {
     x_axis(&mut picture, &plot, &axis::time(from, to, 8), Some(&name));
     let mut y = top;
     for (gpu, height) in chart.gpus.iter().zip(heights) {
-        row(&mut picture, gpu, (y, height), &bars(&gpu.held, &plot.x, column), &colors);
+        row(&mut picture, gpu, (y, height), (&plot.x, column), &bars(&gpu.held, &plot.x, column), &colors);
         lanes(&mut picture, gpu, plot.x.places, (y, height));
         y += height + GAP;
     }
@@ -77,13 +77,22 @@ pub fn slices(variant: &VariantResult) -> Option<Picture> {
 
 /// Tall enough that the thinnest lane can carry a label, within reason.
 fn row_height(gpu: &SliceRow) -> f64 {
-    let thinnest = gpu.lanes.iter().map(|l| l.1).fold(1.0, f64::min);
+    let shares = gpu.lanes.iter().map(|l| l.1).chain(gpu.cuts.iter().map(|cut| cut.high - cut.low));
+    let thinnest = shares.fold(1.0, f64::min);
     (11.0 / thinnest.max(0.01)).clamp(22.0, 80.0)
 }
 
-fn row(picture: &mut Picture, gpu: &SliceRow, (top, height): (f64, f64), bars: &[Bar], colors: &Colors) {
+fn row(
+    picture: &mut Picture,
+    gpu: &SliceRow,
+    (top, height): (f64, f64),
+    x: (&Scale, f64),
+    bars: &[Bar],
+    colors: &Colors,
+) {
     let name = font::fit(&gpu.name, LABEL, NAMES - 18.0);
     picture.text((NAMES - 8.0, top + height / 2.0 + 4.0), name, LABEL, Ink::Text, Anchor::End);
+    cuts(picture, gpu, (top, height), x, bars);
     for bar in bars {
         let (y, tall) = (top + (1.0 - bar.held.high) * height, (bar.held.high - bar.held.low) * height);
         let class = bar.held.class;
@@ -101,6 +110,36 @@ fn row(picture: &mut Picture, gpu: &SliceRow, (top, height): (f64, f64), bars: &
             picture.text(at, &bar.held.pod, SMALL, colors.on(class), Anchor::Start);
         }
     }
+}
+
+/// What stood on a GPU that was cut anew: outlines, with a name where no pod is in its way.
+fn cuts(
+    picture: &mut Picture,
+    gpu: &SliceRow,
+    (top, height): (f64, f64),
+    (x, column): (&Scale, f64),
+    bars: &[Bar],
+) {
+    for cut in gpu.cuts.iter().filter(|cut| is_wide(cut, x, column)) {
+        let (left, right) = (x.at(cut.from_s), x.at(cut.to_s));
+        let (above, below) = (top + (1.0 - cut.high) * height, top + (1.0 - cut.low) * height);
+        let corners = vec![(left, above), (right, above), (right, below), (left, below), (left, above)];
+        picture.line(corners, Ink::Muted, 0.5, &[]);
+        let named = left + 3.0 + font::width(&cut.label, SMALL);
+        let covered = |bar: &Bar| {
+            let beside = bar.held.high <= cut.low || cut.high <= bar.held.low;
+            !beside && bar.from < named && left < bar.to
+        };
+        if named <= right - 3.0 && 10.0 <= below - above && !bars.iter().any(covered) {
+            let at = (left + 3.0, (above + below) / 2.0 + 0.36 * SMALL);
+            picture.text(at, &cut.label, SMALL, Ink::Muted, Anchor::Start);
+        }
+    }
+}
+
+/// Whether a cut stood long enough to be drawn.
+fn is_wide(cut: &Cut, x: &Scale, column: f64) -> bool {
+    column.max(2.0) <= x.at(cut.to_s) - x.at(cut.from_s)
 }
 
 /// Lines between lanes, and their names at the right where they fit.
@@ -187,8 +226,11 @@ fn column(chart: &SliceChart, x: &Scale) -> f64 {
     const WIDEST: f64 = 64.0;
     // About what an element takes, alone and with the words that a pointer over it shows.
     let size = |bar: &Bar| if bar.column.is_some() { 65 } else { 150 };
+    let outline = 150;
     let all = |column: f64| -> usize {
-        chart.gpus.iter().flat_map(|gpu| bars(&gpu.held, x, column)).map(|bar| size(&bar)).sum()
+        let bars = chart.gpus.iter().flat_map(|gpu| bars(&gpu.held, x, column));
+        let cuts = chart.gpus.iter().flat_map(|gpu| &gpu.cuts).filter(|cut| is_wide(cut, x, column));
+        bars.map(|bar| size(&bar)).sum::<usize>() + outline * cuts.count()
     };
     let mut column = 1.0;
     while column < WIDEST && BYTES < all(column) {
