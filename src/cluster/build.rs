@@ -78,6 +78,16 @@ pub enum BuildError {
 }
 
 impl BuildError {
+    /// Why, without the group that it is said of.
+    #[must_use]
+    pub fn why(&self) -> String {
+        let text = self.to_string();
+        match text.split_once("`: ") {
+            Some((who, why)) if who.starts_with("node group `") => why.to_owned(),
+            _ => text,
+        }
+    }
+
     /// What would be right, as a sentence.
     #[must_use]
     pub fn help(&self) -> Option<String> {

@@ -414,9 +414,17 @@ impl<'a> Lower<Context<'a>> for Call {
 impl<'a> Lower<Context<'a>> for Manager {
     fn lower(item: Item, context: &mut Context<'a>) -> Option<Self> {
         record(item, |r| {
-            let median = r.take("median", context);
-            let p95 = r.take("p95", context);
-            Some(Manager { median: median?, p95: p95? })
+            let median: Option<Span> = r.take("median", context);
+            let at = r.place("p95");
+            let p95: Option<Span> = r.take("p95", context);
+            let (median, p95) = (median?, p95?);
+            if p95 < median {
+                let message = "the 95th percentile is below the median".to_owned();
+                let problem = Problem::new("out-of-range", &at, message);
+                context.complain(problem.help(format!("write {median}, or more")));
+                return None;
+            }
+            Some(Manager { median, p95 })
         })
     }
 }

@@ -449,3 +449,19 @@ fn retries_are_a_number_or_a_word() {
     }
     assert!(read(&life("unlimited")).is_ok() && read(&life("0")).is_ok());
 }
+
+#[test]
+fn a_percentile_is_not_below_the_median() {
+    let recut = |manager: &str| {
+        format!(
+            "{SMALL}models:
+  recut: {{manager: {manager}}}
+"
+        )
+    };
+    let line = SMALL.lines().count() + 2;
+    for (manager, column, least) in [("{median: 2m, p95: 1m}", 38, "2m"), ("{median: 10m}", 20, "10m")] {
+        let what = format!("out-of-range the 95th percentile is below the median (write {least}, or more)");
+        check(&recut(manager), &[&format!("{line}:{column} {what}")]);
+    }
+}

@@ -610,7 +610,8 @@ fn models() -> impl Strategy<Value = ModelsSpec> {
     let call = || (span_or_none(), span_or_none()).prop_map(|(call, each)| Call { call, each });
     let path = select(vec![Path::Agent, Path::MigManager, Path::AtOnce]);
     let times = (span_or_none(), span_or_none(), span_or_none(), span_or_none(), span_or_none());
-    let manager = (span_or_none(), span_or_none()).prop_map(|(median, p95)| Manager { median, p95 });
+    let manager =
+        (span_or_none(), span_or_none()).prop_map(|(a, b)| Manager { median: a.min(b), p95: a.max(b) });
     let recut = (path, call(), call(), times, manager).prop_map(|(path, create, destroy, times, manager)| {
         let (compute_instance, retry, plugin, mps_server, reset) = times;
         Recut { path, create, destroy, compute_instance, retry, plugin, mps_server, manager, reset }
