@@ -42,8 +42,8 @@ pub(super) static FILE: Object = Object {
 /// An overlay with a name.
 static VARIANT: Object = Object {
     name: "a variant",
-    doc: "The scenario with some keys changed. Mappings merge key by key, anything else replaces, \
-          and a key without a value removes.",
+    doc: "The scenario with some keys changed. Mappings merge key by key, also behind the same word of a \
+          choice; anything else replaces, and a key without a value removes.",
     keys: &[
         Key::required("name", Kind::Name, "name of the variant"),
         Key::default("base", Kind::Choice(&BASE), "scenario", "what the variant changes"),

@@ -1,11 +1,11 @@
 //! Lays part of an object over a whole one.
 
-use super::{Entry, Kind, Node, Object};
+use super::{Choice, Entry, Kind, Node, Object};
 use std::rc::Rc;
 
-/// `over` laid over `base`, both of them an `object`: mappings merge key by key, and anything else
-/// replaces what stands there: scalars, lists, and the alternatives of a choice, of which only one
-/// can hold. A key without a value removes. Every value keeps the place where it is written.
+/// `over` laid over `base`, both of them an `object`: mappings merge key by key, those of one alternative
+/// of a choice too, and anything else replaces what stands there: scalars, lists, and another
+/// alternative. A key without a value removes. Every value keeps the place where it is written.
 #[must_use]
 pub fn overlay(object: &Object, base: &Rc<Node>, over: &Rc<Node>) -> Rc<Node> {
     let below = |key: &str| object.key(key).map(|k| &k.kind);
@@ -37,16 +37,43 @@ fn value(base: &Rc<Node>, over: &Entry, kind: Option<&Kind>) -> Rc<Node> {
     match kind {
         Some(Kind::Object(object) | Kind::Overlay(object)) => overlay(object, base, &over.value),
         Some(Kind::Map(of)) => merge(base, &over.value, &|_| Some(of), &|_| None),
+        Some(Kind::Choice(choice)) => alternative(base, &over.value, choice),
         _ => over.value.clone(),
+    }
+}
+
+/// An alternative laid over another: what follows the word merges where it is the same word.
+fn alternative(base: &Rc<Node>, over: &Rc<Node>, choice: &Choice) -> Rc<Node> {
+    let (Some([was]), Some([is])) = (base.entries(), over.entries()) else { return over.clone() };
+    let of = choice.alternatives.iter().find(|of| was.key == is.key && of.name == &*is.key);
+    match of.and_then(|of| of.value.as_ref()) {
+        Some(kind) => {
+            let entry = Entry { value: value(&was.value, is, Some(kind)), ..is.clone() };
+            Rc::new(Node::map(over.at.clone(), vec![entry]))
+        }
+        None => over.clone(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::yaml::{Choice, Key, List, Shape, parse};
+    use crate::yaml::{Alternative, Key, List, Shape, parse};
 
-    static MODE: Choice = Choice { name: "a mode", doc: "", alternatives: &[] };
+    static SHARED: Object = Object {
+        name: "shared",
+        doc: "",
+        keys: &[Key::optional("a", Kind::Text, ""), Key::optional("b", Kind::Text, "")],
+    };
+    static MODE: Choice = Choice {
+        name: "a mode",
+        doc: "",
+        alternatives: &[
+            Alternative::with("mps", Kind::Object(&SHARED), ""),
+            Alternative::with("mig", Kind::List(&LIST), ""),
+            Alternative::word("whole", ""),
+        ],
+    };
     static LIST: List = List { of: Kind::Text, name: "items", filled: false };
     static INNER: Object = Object {
         name: "inner",
@@ -87,8 +114,11 @@ mod tests {
         check("a: 1, b: 2", "b: 3", "a: 1, b: 3");
         check("list: [1, 2]", "list: [3]", "list: [3]");
         check("labels: {x: 1, y: 2}", "labels: {y: 3, z: 4}", "labels: {x: 1, y: 3, z: 4}");
-        check("mode: {mps: {replicas: 4}}", "mode: {mig: [1g]}", "mode: {mig: [1g]}");
-        check("mode: {mps: {a: 1}}", "mode: {mps: {b: 1}}", "mode: {mps: {b: 1}}");
+        check("mode: {mps: {a: 4}}", "mode: {mig: [1g]}", "mode: {mig: [1g]}");
+        check("mode: {mig: [3g]}", "mode: {mig: [1g]}", "mode: {mig: [1g]}");
+        check("mode: {mps: {a: 4}}", "mode: whole", "mode: whole");
+        check("mode: whole", "mode: {mps: {a: 4}}", "mode: {mps: {a: 4}}");
+        check("mode: {mps: {a: 1, b: 2}}", "mode: {mps: {b: 3}}", "mode: {mps: {a: 1, b: 3}}");
         check("a: 1", "a: ~", "a: ~");
     }
 
