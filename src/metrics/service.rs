@@ -149,6 +149,8 @@ pub struct Requested<'a> {
     cluster: &'a Cluster,
     /// By class.
     services: &'a [Option<Service>],
+    /// Whether any class serves; without one there is nothing to follow.
+    serves: bool,
     /// Time-slicing, where slowdowns are modelled.
     slicing: Option<TimeSlicing>,
     window: Window,
@@ -179,6 +181,7 @@ impl<'a> Requested<'a> {
             workload,
             cluster,
             services,
+            serves: services.iter().any(Option::is_some),
             slicing,
             window,
             seed,
@@ -481,6 +484,9 @@ impl Server {
 
 impl Observer for Requested<'_> {
     fn record(&mut self, at: Time, record: Record<'_>) {
+        if !self.serves {
+            return;
+        }
         self.run_to(at);
         match record {
             Record::Arrived { pod } => self.arrive(pod, at),
