@@ -22,7 +22,7 @@ use crate::id::{NodeId, PodId, ShapeId};
 use crate::record::{ReasonId, Reasons};
 use crate::rng::Stream;
 use crate::workload::view::Pods;
-use filter::Shape;
+use filter::{Shape, fit_together};
 use queue::{Entry, GroupId, Queue};
 use row::Rows;
 use rustc_hash::FxHashMap;
@@ -118,14 +118,10 @@ impl<'a> Scheduler<'a> {
 
     /// Placed as it would be on the idle cluster, so that a gang which passes is placed there.
     fn gang_fits_empty(&mut self, first: PodId) -> bool {
-        let mut cluster = self.empty.clone();
-        self.pods.members(first).all(|member| {
-            let shape = &self.shapes[self.pods.shape(member).index()];
-            let Some(node) = self.rows.scan(shape, &cluster, None) else { return false };
-            let need = shape.need(cluster.class_index(node));
-            let grant = cluster.choose(node, need, self.gpu_choice).expect("the filter passed this node");
-            cluster.bind(&shape.request, &Placement { node, grant });
-            true
+        let Scheduler { pods, shapes, rows, .. } = self;
+        let members = pods.members(first).map(|member| &shapes[pods.shape(member).index()]);
+        fit_together(members, self.empty.clone(), self.gpu_choice, |shape, cluster| {
+            rows.scan(shape, cluster, None)
         })
     }
 

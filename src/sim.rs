@@ -303,6 +303,12 @@ impl<O: Observer> World<'_, '_, O> {
         self.observer.record(self.calendar.now(), record);
     }
 
+    /// Whether pods are still to be created, for the first time or anew, or planned events are to come.
+    fn expects(&self) -> bool {
+        let arrivals = self.next_arrival < self.setup.pods.pods.len();
+        arrivals || self.disruptions.away != 0 || self.disruptions.to_come != 0
+    }
+
     fn plan_arrival(&mut self) {
         if let Some(pod) = self.setup.pods.pods.get(self.next_arrival) {
             self.calendar.schedule(pod.arrival, Event::Arrive, 0);

@@ -7,14 +7,12 @@ use crate::gpu::{Catalogue, Layout, LayoutError, Product};
 use crate::units::Span;
 use crate::workload::request::SliceNames;
 
-/// Why a group of nodes cannot exist. [`BuildError::help`] says what could.
+/// Why GPUs cannot be shared so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BuildError {
+pub enum ShareError {
     /// The mode needs facts about a product that is not in the catalogue.
-    #[error("node group `{group}`: the catalogue has no GPU `{model}`, and {mode} needs one")]
+    #[error("the catalogue has no GPU `{model}`, and {mode} needs one")]
     UnknownGpu {
-        /// Node group.
-        group: String,
         /// What was named.
         model: String,
         /// The mode.
@@ -23,12 +21,37 @@ pub enum BuildError {
         suggestion: Option<String>,
     },
     /// The layout is impossible.
+    #[error(transparent)]
+    Layout(Box<LayoutError>),
+    /// More slices on one GPU than a mask holds, which no product reaches.
+    #[error("{0} slices on one GPU; slicewise counts up to {SLICES_MAX}")]
+    TooManySlices(usize),
+}
+
+impl ShareError {
+    /// What would be right, as a sentence.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            ShareError::UnknownGpu { suggestion, .. } => {
+                suggestion.as_ref().map(|word| format!("did you mean `{word}`?"))
+            }
+            ShareError::Layout(error) => error.help(),
+            ShareError::TooManySlices(_) => None,
+        }
+    }
+}
+
+/// Why a group of nodes cannot exist. [`BuildError::help`] says what could.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// Its GPUs cannot be shared so.
     #[error("node group `{group}`: {error}")]
-    Layout {
+    Share {
         /// Node group.
         group: String,
         /// Why.
-        error: Box<LayoutError>,
+        error: ShareError,
     },
     /// More GPUs than a node can have here.
     #[error("node group `{group}`: {gpus} GPUs on one node; slicewise counts up to {GPUS_PER_NODE_MAX}")]
@@ -37,14 +60,6 @@ pub enum BuildError {
         group: String,
         /// GPUs asked for.
         gpus: u16,
-    },
-    /// More slices on one GPU than a mask holds, which no product reaches.
-    #[error("node group `{group}`: {slices} slices on one GPU; slicewise counts up to {SLICES_MAX}")]
-    TooManySlices {
-        /// Node group.
-        group: String,
-        /// Slices.
-        slices: usize,
     },
     /// More CPU or memory than a node can have here.
     #[error("node group `{group}`: {amount} on one node is more than slicewise counts")]
@@ -78,26 +93,13 @@ pub enum BuildError {
 }
 
 impl BuildError {
-    /// Why, without the group that it is said of.
-    #[must_use]
-    pub fn why(&self) -> String {
-        let text = self.to_string();
-        match text.split_once("`: ") {
-            Some((who, why)) if who.starts_with("node group `") => why.to_owned(),
-            _ => text,
-        }
-    }
-
     /// What would be right, as a sentence.
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {
-            BuildError::UnknownGpu { suggestion, .. } => {
-                suggestion.as_ref().map(|word| format!("did you mean `{word}`?"))
-            }
-            BuildError::Layout { error, .. } => error.help(),
+            BuildError::Share { error, .. } => error.help(),
             BuildError::TooManyGpus { .. } => Some("use several nodes".to_owned()),
-            BuildError::TooManySlices { .. } | BuildError::Event { .. } => None,
+            BuildError::Event { .. } => None,
             BuildError::UnknownNode { suggestion, .. } => {
                 suggestion.as_ref().map(|word| format!("did you mean `{word}`?"))
             }
@@ -185,7 +187,8 @@ fn class(
     }
     let product = catalogue.find(model);
     let mode = if group.gpus.is_none() { &Mode::Whole } else { &group.mode };
-    let share = share_of(&group.name, mode, recuts, product, model, catalogue, slices)?;
+    let share = share_of(mode, recuts, product, model, catalogue, slices)
+        .map_err(|error| BuildError::Share { group: group.name.clone(), error })?;
     Ok(NodeClass {
         cpu: group.cpu,
         memory: group.memory,
@@ -204,17 +207,15 @@ fn class(
 
 /// How GPUs of a model are handed out in a mode, on nodes of the group `name`.
 pub(super) fn share_of(
-    name: &str,
     mode: &Mode,
     recuts: &[&[String]],
     product: Option<&Product>,
     model: &str,
     catalogue: &Catalogue,
     names: &mut SliceNames,
-) -> Result<Share, BuildError> {
+) -> Result<Share, ShareError> {
     let needed = |mode| {
-        product.ok_or_else(|| BuildError::UnknownGpu {
-            group: name.to_owned(),
+        product.ok_or_else(|| ShareError::UnknownGpu {
             model: model.to_owned(),
             mode,
             suggestion: catalogue.suggest(model).map(str::to_owned),
@@ -236,14 +237,14 @@ pub(super) fn share_of(
             let places = product.places().iter().map(|place| lower(&place.slice, product, names));
             let slices: Vec<Slice> = places.collect();
             if SLICES_MAX < slices.len() {
-                return Err(BuildError::TooManySlices { group: name.to_owned(), slices: slices.len() });
+                return Err(ShareError::TooManySlices(slices.len()));
             }
             Share::Slices { slices, standing: 0, compute: product.compute_slices() }
         }
         Mode::Mig(profiles) => {
             let product = needed("MIG")?;
-            let layout = Layout::place(product, profiles)
-                .map_err(|error| BuildError::Layout { group: name.to_owned(), error: Box::new(error) })?;
+            let layout =
+                Layout::place(product, profiles).map_err(|error| ShareError::Layout(Box::new(error)))?;
             let mut slices: Vec<Slice> =
                 layout.slices(product).iter().map(|slice| lower(slice, product, names)).collect();
             let standing = ((1_u64 << slices.len()) as u32).wrapping_sub(1);
@@ -256,7 +257,7 @@ pub(super) fn share_of(
                 }
             }
             if SLICES_MAX < slices.len() {
-                return Err(BuildError::TooManySlices { group: name.to_owned(), slices: slices.len() });
+                return Err(ShareError::TooManySlices(slices.len()));
             }
             Share::Slices { slices, standing, compute: product.compute_slices() }
         }

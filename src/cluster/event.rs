@@ -246,10 +246,10 @@ fn switched(
         })
         .collect();
     let product = catalogue.find(&was.model);
-    let share = super::build::share_of("", &mode.to, &recuts, product, &was.model, catalogue, names);
+    let share = super::build::share_of(&mode.to, &recuts, product, &was.model, catalogue, names);
     let share = share.map_err(|error| match error.help() {
-        Some(help) => format!("cannot change its mode so: {}; {help}", error.why()),
-        None => format!("cannot change its mode so: {}", error.why()),
+        Some(help) => format!("cannot change its mode so: {error}; {help}"),
+        None => format!("cannot change its mode so: {error}"),
     })?;
     let mig = |share: &Share| matches!(share, Share::Slices { .. });
     let (from, to) = (mig(&was.share), mig(&share));

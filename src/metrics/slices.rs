@@ -50,8 +50,11 @@ impl Row {
             }
         }
         let since = |part: &Part| stood.iter().find(|(of, _)| of == part).map_or(at, |(_, since)| *since);
-        self.parts =
-            parts.into_iter().map(|part| (since(&part), part)).map(|(at, part)| (part, at)).collect();
+        let dated = |part: Part| {
+            let since = since(&part);
+            (part, since)
+        };
+        self.parts = parts.into_iter().map(dated).collect();
     }
 }
 

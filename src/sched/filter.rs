@@ -5,7 +5,8 @@
 //! short. GPU units are extended resources under the name that the mode advertises.
 
 use super::bound::REFUSED;
-use crate::cluster::{Cluster, Need, NodeClass, StaticRefusal, cut};
+use crate::cluster::spec::GpuChoice;
+use crate::cluster::{Cluster, Need, NodeClass, Placement, StaticRefusal, cut};
 use crate::id::NodeId;
 use crate::record::{Counted, ReasonId, Reasons};
 use crate::workload::Constraint;
@@ -33,6 +34,23 @@ impl Refusal {
     pub fn is_none(self) -> bool {
         self.0 == 0
     }
+}
+
+/// Whether pods of these shapes find room together on a cluster, each where `find` puts it beside those
+/// before it.
+pub fn fit_together<'s>(
+    shapes: impl IntoIterator<Item = &'s Shape>,
+    mut cluster: Cluster,
+    choice: GpuChoice,
+    mut find: impl FnMut(&Shape, &Cluster) -> Option<NodeId>,
+) -> bool {
+    shapes.into_iter().all(|shape| {
+        let Some(node) = find(shape, &cluster) else { return false };
+        let need = shape.need(cluster.class_index(node));
+        let grant = cluster.choose(node, need, choice).expect("the filter passed this node");
+        cluster.bind(&shape.request, &Placement { node, grant });
+        true
+    })
 }
 
 /// A request prepared for every node class: pods of one shape are equal to all filters and scores.

@@ -8,14 +8,14 @@
 use super::running::gpus_of;
 use super::{Decider, Event, World};
 use crate::cluster::spec::GpuChoice;
-use crate::cluster::{Cluster, Out, Placement, Share};
+use crate::cluster::{Cluster, Out, Share};
 use crate::engine::Epoch;
 use crate::id::{GpuId, NodeId, PodId, ShapeId};
 use crate::perf::Models;
 use crate::perf::failures::{Blast, Failures};
 use crate::record::{Cause, Observer, Record};
 use crate::rng::Stream;
-use crate::sched::filter::Shape;
+use crate::sched::filter::{Shape, fit_together};
 use crate::units::{Mib, Span, Time, Work};
 use crate::workload::request::Unit;
 use rustc_hash::FxHashMap;
@@ -427,9 +427,7 @@ impl<O: Observer> World<'_, '_, O> {
 
     /// Whether nobody runs, and nobody comes.
     fn is_idle(&self) -> bool {
-        let arrivals = self.next_arrival < self.setup.pods.pods.len();
-        let planned = self.disruptions.away != 0 || self.disruptions.to_come != 0;
-        !arrivals && !planned && !self.gated.any() && self.running.is_empty()
+        !self.expects() && !self.gated.any() && self.running.is_empty()
     }
 
     /// Whether those who wait are all that is left, and none of them could run if nothing were down. Faults
@@ -455,24 +453,16 @@ impl<O: Observer> World<'_, '_, O> {
         let waiting = firsts.filter(|pod| self.state[pod.index()] == super::State::Waiting);
         let groups: BTreeSet<Vec<ShapeId>> =
             waiting.map(|first| pods.members(first).map(|pod| pods.shape(pod)).collect()).collect();
-        !groups.iter().any(|group| self.all_fit(group, &whole))
-    }
-
-    /// Whether pods of these shapes find room together, each on the first node that has some.
-    fn all_fit(&self, shapes: &[ShapeId], cluster: &Cluster) -> bool {
-        let pods = &self.setup.pods;
-        let mut room = cluster.clone();
-        shapes.iter().all(|shape| {
+        let shape = |shape: &ShapeId| {
             let request = &pods.requests[shape.index()];
-            let constraint = &pods.constraints[request.constraint as usize];
-            let shape = Shape::new(request, constraint, room.classes());
-            let Some(node) = room.nodes().find(|node| shape.refusal(&room, *node).is_none()) else {
-                return false;
-            };
-            let need = shape.need(room.class_index(node));
-            let grant = room.choose(node, need, GpuChoice::FirstFit).expect("the filter passed this node");
-            room.bind(request, &Placement { node, grant });
-            true
+            Shape::new(request, &pods.constraints[request.constraint as usize], whole.classes())
+        };
+        let first_fit = |shape: &Shape, cluster: &Cluster| {
+            cluster.nodes().find(|node| shape.refusal(cluster, *node).is_none())
+        };
+        !groups.iter().any(|group| {
+            let shapes: Vec<Shape> = group.iter().map(shape).collect();
+            fit_together(&shapes, whole.clone(), GpuChoice::FirstFit, first_fit)
         })
     }
 }

@@ -532,11 +532,10 @@ impl<O: Observer> World<'_, '_, O> {
 
     /// Plans the next tick that moves somebody, unless nothing can happen any more.
     pub(super) fn arm(&mut self) {
-        let arrivals = self.next_arrival < self.setup.pods.pods.len();
+        let expects = self.expects();
         let Decider::Kube(kube) = &mut self.decider else { return };
         let cutting = self.nos.as_ref().is_some_and(super::nos::Nos::is_pending);
-        let disturbed = self.disruptions.away != 0 || self.disruptions.to_come != 0;
-        let outside = arrivals || cutting || disturbed || self.gated.any() || self.failures.is_pending();
+        let outside = expects || cutting || self.gated.any() || self.failures.is_pending();
         let outside = outside || self.recuts.is_pending();
         let binding = kube.api.as_ref().is_some_and(|api| !api.binding.is_empty());
         let idle = !outside && !binding && kube.slot_of.is_empty() && kube.in_flight.is_none();

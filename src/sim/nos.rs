@@ -537,13 +537,11 @@ impl<O: Observer> World<'_, '_, O> {
 
     /// Whether nothing but the partitioner can make anything happen.
     fn is_over(&self) -> bool {
-        let arrivals = self.next_arrival < self.setup.pods.pods.len();
-        let waits = self.disruptions.away != 0 || self.disruptions.to_come != 0;
         let placing = match &self.decider {
             Decider::Kube(kube) => kube.is_placing(),
             Decider::Ideal(_) => false,
         };
-        !arrivals && !waits && !placing && self.running.is_empty()
+        !self.expects() && !placing && self.running.is_empty()
     }
 }
 

@@ -1,6 +1,6 @@
 //! From a file to a workload: the loop over rows that all formats share.
 
-use super::intake::{Dropped, Intake};
+use super::intake::{Complaints, Dropped, Intake};
 use super::records::{Complaint, Next, Record, Records};
 use super::spec::{BadRows, Format, Source, Window};
 use super::{jobs, native, openb};
@@ -165,6 +165,30 @@ fn read_rows<R: Read, F: RowReader>(
         intake.complaints.push(wrong);
         rows.wrong_row(intake);
     }
+}
+
+/// Feeds every row of a file that is refused whole to `row`; what is wrong with them.
+pub(super) fn each_row<R: Read>(
+    file: &str,
+    records: &mut Records<R>,
+    mut row: impl FnMut(&Record<'_>) -> Result<(), Complaint>,
+) -> Vec<Diagnostic> {
+    let mut complaints = Complaints::new(BadRows::Refuse);
+    let broken = loop {
+        match records.next() {
+            Next::End => break None,
+            Next::Broken(diagnostic) => break Some(diagnostic),
+            Next::Wrong(diagnostic) => complaints.push(diagnostic),
+            Next::Record(record) => {
+                if let Err(complaint) = record.check_width().and_then(|()| row(&record)) {
+                    complaints.push(record.diagnostic(file, complaint));
+                }
+            }
+        }
+    };
+    let mut diagnostics = complaints.into_diagnostics(file);
+    diagnostics.extend(broken);
+    diagnostics
 }
 
 /// Reads the header; the native format's stands below its version line.

@@ -1,10 +1,8 @@
 //! Requests to a service, as Azure's LLM inference traces have them: moments and tokens.
 
-use super::intake::Complaints;
 use super::number;
-use super::read::{Header, start};
-use super::records::{Complaint, Next, Record, Records, shown};
-use super::spec::BadRows;
+use super::read::{Header, each_row, start};
+use super::records::{Complaint, Record, Records, shown};
 use crate::diag::Diagnostic;
 use crate::perf::service::{RequestTrace, Requests};
 use crate::units::Span;
@@ -45,25 +43,11 @@ pub fn read_requests(
     let name = &trace.file;
     let mut records = Records::new(name, reader);
     let layout = start(name, &mut records, |header| Layout::new(trace, tokens, header))?;
-    let mut complaints = Complaints::new(BadRows::Refuse);
     let mut rows = Vec::new();
-    let mut broken = None;
-    loop {
-        match records.next() {
-            Next::End => break,
-            Next::Broken(diagnostic) => {
-                broken = Some(diagnostic);
-                break;
-            }
-            Next::Wrong(diagnostic) => complaints.push(diagnostic),
-            Next::Record(record) => match record.check_width().and_then(|()| layout.row(&record)) {
-                Ok(row) => rows.push(row),
-                Err(complaint) => complaints.push(record.diagnostic(name, complaint)),
-            },
-        }
-    }
-    let mut diagnostics = complaints.into_diagnostics(name);
-    diagnostics.extend(broken);
+    let mut diagnostics = each_row(name, &mut records, |record| {
+        rows.push(layout.row(record)?);
+        Ok(())
+    });
     rows.sort_by_key(|row| row.0);
     let span = rows.last().map_or(Span::ZERO, |last| last.0 - rows[0].0);
     if diagnostics.is_empty() && span == Span::ZERO {

@@ -6,10 +6,8 @@
 //! Gavel are read as they are. Rows of a rate of 0, or without a time, are measurements that nobody
 //! could take: they are left out and counted.
 
-use super::intake::Complaints;
-use super::read::{Header, start};
-use super::records::{Complaint, Next, Record, Records, shown};
-use super::spec::BadRows;
+use super::read::{Header, each_row, start};
+use super::records::{Complaint, Record, Records, shown};
 use crate::diag::{self, Diagnostic};
 use std::fs::File;
 use std::io::Read;
@@ -159,28 +157,12 @@ pub fn open_steps(columns: &Columns, name: &str, path: &Path) -> Result<Steps, V
 pub fn read_steps(columns: &Columns, name: &str, reader: impl Read) -> Result<Steps, Vec<Diagnostic>> {
     let mut records = Records::new(name, reader);
     let layout = start(name, &mut records, |header| Layout::new(columns, header))?;
-    let mut complaints = Complaints::new(BadRows::Refuse);
     let (mut rows, mut empty, mut seen) = (Vec::new(), 0, 0_u64);
-    let mut broken = None;
-    loop {
-        match records.next() {
-            Next::End => break,
-            Next::Broken(diagnostic) => {
-                broken = Some(diagnostic);
-                break;
-            }
-            Next::Wrong(diagnostic) => complaints.push(diagnostic),
-            Next::Record(record) => {
-                match record.check_width().and_then(|()| layout.row(&record, &mut rows)) {
-                    Ok(measured) => empty += u64::from(!measured),
-                    Err(complaint) => complaints.push(record.diagnostic(name, complaint)),
-                }
-            }
-        }
+    let mut diagnostics = each_row(name, &mut records, |record| {
         seen += 1;
-    }
-    let mut diagnostics = complaints.into_diagnostics(name);
-    diagnostics.extend(broken);
+        empty += u64::from(!layout.row(record, &mut rows)?);
+        Ok(())
+    });
     if diagnostics.is_empty() && seen == 0 {
         let help = "each line below the header is one measurement";
         diagnostics.push(Diagnostic::error("no-rows", name, "the file has a header and no row").help(help));

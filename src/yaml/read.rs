@@ -31,7 +31,7 @@ fn value(node: &Rc<Node>, kind: &Kind, problems: &mut Vec<Problem>) -> Result<Va
             // A word of a choice is that word, whatever else would take a text.
             let named = kinds.iter().find(|k| is_word(k, node));
             match named.or_else(|| kinds.iter().find(|k| fits(k, node))) {
-                Some(Kind::Integer(..)) if number(node).is_none() => Err(mismatch(node, kind)),
+                Some(Kind::Integer(..)) if !is_number(node) => Err(mismatch(node, kind)),
                 Some(kind) => value(node, kind, problems),
                 None => Err(mismatch(node, kind)),
             }
@@ -70,12 +70,9 @@ fn is_word(kind: &Kind, node: &Node) -> bool {
     }
 }
 
-/// The number that a node is.
-fn number(node: &Node) -> Option<f64> {
-    match &node.shape {
-        Shape::Text { text, .. } => text.parse().ok(),
-        _ => None,
-    }
+/// Whether a node is a number.
+fn is_number(node: &Node) -> bool {
+    matches!(&node.shape, Shape::Text { text, .. } if text.parse::<f64>().is_ok())
 }
 
 /// Whether a kind takes nodes of this shape, for [`Kind::Either`].
